@@ -1,0 +1,174 @@
+"""The life of a paid subscription as an explicit state machine.
+
+States, guarded transitions (above all: reactivate from expired, disabled and cancelled), hooks for payment capture, and
+rules for billing dates. Start with `Subscriptions` and `STANDARD`; extend with `Transition`, `Command` and `guard`.
+Other doors: `standard`, `policies`, `ports`, `documents`, `adapters.<library>`, `testing`.
+"""
+
+from subscription_lifecycle.adapters.memory import MemoryStore
+from subscription_lifecycle.engine.subscriptions import Subscriptions
+from subscription_lifecycle.engine.sweep import SweepReport
+from subscription_lifecycle.errors import (
+    AlreadyExists,
+    ConcurrentChange,
+    DefinitionError,
+    IdempotencyKeyReused,
+    Interrupted,
+    InvalidValue,
+    LifecycleError,
+    NotPossible,
+    PaymentDeclined,
+    PaymentInProgress,
+    Refused,
+    UnknownPayment,
+    UnknownSubscription,
+)
+from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, Decision
+from subscription_lifecycle.machine.guard import Context, Guard, Refusal, guard
+from subscription_lifecycle.machine.lifecycle import Action, Due, Lifecycle
+from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition
+from subscription_lifecycle.model.actor import SYSTEM, Actor, Role
+from subscription_lifecycle.model.charge import Charge, Debt, InvoiceLine, Reminder, Terms
+from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.entry import Entry
+from subscription_lifecycle.model.money import Money
+from subscription_lifecycle.model.payment import Payment
+from subscription_lifecycle.model.payment_method import PaymentMethod
+from subscription_lifecycle.model.plan import Plan
+from subscription_lifecycle.model.policy import Policy
+from subscription_lifecycle.model.schedule import (
+    DAILY,
+    MONTHLY,
+    QUARTERLY,
+    WEEKLY,
+    YEARLY,
+    BillingPeriod,
+    BillingSchedule,
+    Period,
+)
+from subscription_lifecycle.model.state import Access, Cause, Condition, State
+from subscription_lifecycle.model.subscription import Subscription
+from subscription_lifecycle.standard import causes, states
+from subscription_lifecycle.standard.causes import CUSTOMER, LAPSED, NON_PAYMENT, PROVIDER
+from subscription_lifecycle.standard.commands import (
+    Adopt,
+    Cancel,
+    ChangePaymentMethod,
+    Correct,
+    Delete,
+    Disable,
+    Enable,
+    Expire,
+    ForgiveArrears,
+    PayArrears,
+    Reactivate,
+    Renew,
+    ReportInvoice,
+    RetryPayment,
+    SetRecurringBilling,
+    Start,
+)
+from subscription_lifecycle.standard.states import (
+    ACTIVE,
+    CANCELLED,
+    DELETED,
+    DISABLED,
+    EXPIRED,
+    PAST_DUE,
+    PAUSED,
+    SCHEDULED,
+    TRIALING,
+)
+from subscription_lifecycle.standard.table import STANDARD
+
+__all__ = [
+    "ACTIVE",
+    "Access",
+    "Action",
+    "Actor",
+    "Adopt",
+    "AlreadyExists",
+    "Applied",
+    "AwaitingPayment",
+    "BillingPeriod",
+    "BillingSchedule",
+    "CANCELLED",
+    "CUSTOMER",
+    "Cancel",
+    "Cause",
+    "ChangePaymentMethod",
+    "Charge",
+    "Command",
+    "ConcurrentChange",
+    "Condition",
+    "Context",
+    "Correct",
+    "DAILY",
+    "DELETED",
+    "DISABLED",
+    "Debt",
+    "Decision",
+    "DefinitionError",
+    "Delete",
+    "Disable",
+    "Due",
+    "EXPIRED",
+    "Enable",
+    "Entry",
+    "Expire",
+    "ForgiveArrears",
+    "Guard",
+    "INTERRUPTED_STATE",
+    "IdempotencyKeyReused",
+    "Interrupted",
+    "InvalidValue",
+    "InvoiceLine",
+    "LAPSED",
+    "Lifecycle",
+    "LifecycleError",
+    "MONTHLY",
+    "MemoryStore",
+    "Money",
+    "NON_PAYMENT",
+    "NotPossible",
+    "PAST_DUE",
+    "PAUSED",
+    "PROVIDER",
+    "PayArrears",
+    "Payment",
+    "PaymentDeclined",
+    "PaymentInProgress",
+    "PaymentMethod",
+    "Period",
+    "Plan",
+    "Policy",
+    "QUARTERLY",
+    "Reactivate",
+    "Refusal",
+    "Refused",
+    "Reminder",
+    "Renew",
+    "ReportInvoice",
+    "RetryPayment",
+    "Role",
+    "SAME_STATE",
+    "SCHEDULED",
+    "STANDARD",
+    "SYSTEM",
+    "SetRecurringBilling",
+    "Start",
+    "State",
+    "Subscription",
+    "Subscriptions",
+    "SweepReport",
+    "TRIALING",
+    "Terms",
+    "Transition",
+    "UnknownPayment",
+    "UnknownSubscription",
+    "WEEKLY",
+    "YEARLY",
+    "causes",
+    "guard",
+    "states",
+]

@@ -1,0 +1,118 @@
+"""The store in memory: the reference that every other store is held to, and short enough to read."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+
+import attrs
+
+from subscription_lifecycle.errors import ConcurrentChange
+from subscription_lifecycle.model.charge import InvoiceLine
+from subscription_lifecycle.model.entry import Entry
+from subscription_lifecycle.model.state import State
+from subscription_lifecycle.model.subscription import Subscription
+from subscription_lifecycle.ports import Answer, Attempt, ClaimTaken, Stored, Write
+
+
+@attrs.define
+class _Record:
+    subscription: Subscription
+    attempt: Attempt | None
+    due_at: datetime | None
+    entries: list[Entry] = attrs.field(factory=list)
+    answers: dict[str, Answer] = attrs.field(factory=dict)
+    writes: set[str] = attrs.field(factory=set)
+
+
+class MemoryStore:
+    """Keeps everything until the process ends. One lock makes each method one transaction."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._records: dict[str, _Record] = {}
+        self._claims: dict[str, str] = {}
+        self._payments: dict[str, str] = {}
+        self._undelivered: dict[str, Entry] = {}
+        self._lines: dict[str, InvoiceLine] = {}
+
+    def load(self, id: str, key: str | None, /) -> Stored | None:
+        with self._lock:
+            record = self._records.get(id)
+            if record is None:
+                return None
+            return Stored(record.subscription, record.attempt, None if key is None else record.answers.get(key))
+
+    def write(self, write: Write, /) -> None:
+        id = write.subscription.id
+        with self._lock:
+            record = self._records.get(id)
+            if record is not None and write.id in record.writes:
+                return
+            if (record.subscription.version if record else 0) != write.expected:
+                raise ConcurrentChange(id)
+            for claim in write.claims:
+                if self._claims.get(claim, id) != id:
+                    raise ClaimTaken(claim)
+            if record is None:
+                record = self._records[id] = _Record(write.subscription, write.attempt, write.due_at)
+            record.subscription, record.attempt, record.due_at = write.subscription, write.attempt, write.due_at
+            record.writes.add(write.id)
+            record.entries += write.entries
+            record.answers |= {answer.key: answer for answer in write.answers}
+            self._claims |= dict.fromkeys(write.claims, id)
+            for entry in write.entries:
+                self._undelivered[entry.id] = entry
+                self._lines |= {line.id: line for line in entry.invoice_lines}
+                if entry.payment is not None:
+                    self._payments[entry.payment.reference] = id
+
+    def find(self, reference: str, /) -> str | None:
+        with self._lock:
+            return self._payments.get(reference)
+
+    def due(self, until: datetime, limit: int, /) -> Sequence[str]:
+        with self._lock:
+            found = [
+                (record.due_at, id) for id, record in self._records.items() if record.due_at and record.due_at <= until
+            ]
+            return [id for _, id in sorted(found)[:limit]]
+
+    def history(self, id: str, /) -> Sequence[Entry]:
+        with self._lock:
+            record = self._records.get(id)
+            return tuple(record.entries) if record else ()
+
+    def undelivered(self, limit: int, /) -> Sequence[Entry]:
+        with self._lock:
+            return tuple(self._undelivered.values())[:limit]
+
+    def delivered(self, entries: Sequence[Entry], /) -> None:
+        with self._lock:
+            for entry in entries:
+                self._undelivered.pop(entry.id, None)
+
+    def search(
+        self, customer: str | None, states: Sequence[State] | None, after: str | None, limit: int, /
+    ) -> Sequence[Subscription]:
+        with self._lock:
+            everything = (self._records[id].subscription for id in sorted(self._records))
+            return [
+                subscription
+                for subscription in everything
+                if customer in (None, subscription.customer)
+                and (states is None or subscription.state in states)
+                and (after is None or subscription.id > after)
+            ][:limit]
+
+    def take_invoice_lines(self, customer: str, invoice: str, /) -> Sequence[InvoiceLine]:
+        with self._lock:
+            for id, line in self._lines.items():
+                if line.customer == customer and line.invoice is None:
+                    self._lines[id] = attrs.evolve(line, invoice=invoice)
+            return self.invoice_lines(invoice)
+
+    def invoice_lines(self, invoice: str, /) -> Sequence[InvoiceLine]:
+        with self._lock:
+            return [line for line in self._lines.values() if line.invoice == invoice]

@@ -1,0 +1,107 @@
+"""What the flow asks for. A driver answers each; each passes one place, so tests can die at every one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+
+from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.money import Money
+from subscription_lifecycle.model.payment import CaptureRequest
+from subscription_lifecycle.model.subscription import Subscription
+from subscription_lifecycle.ports import Write
+
+
+@attrs.frozen
+class Now:
+    """The time, once for a command's decision and once for its fact. Answer: an aware datetime in UTC."""
+
+
+@attrs.frozen
+class Load:
+    """Answer: Stored or None."""
+
+    id: str
+    key: str | None
+
+
+@attrs.frozen
+class AskFacts:
+    """Answer: a mapping of JSON."""
+
+    subscription: Subscription | None
+    command: Command
+
+
+@attrs.frozen
+class Save:
+    """One transaction. Answer: None."""
+
+    write: Write
+
+
+@attrs.frozen
+class Capture:
+    """Move money. No transaction is open. Answer: PaymentOutcome; anything raised means unknown."""
+
+    request: CaptureRequest
+
+
+@attrs.frozen
+class LookUp:
+    """Answer: PaymentOutcome, or None when there is certainly nothing."""
+
+    reference: str
+
+
+@attrs.frozen
+class VoidPayment:
+    """Answer: whether it is certain that the payment will not be captured."""
+
+    reference: str
+
+
+@attrs.frozen
+class GiveBack:
+    """Answer: Refunded."""
+
+    reference: str
+    amount: Money
+
+
+@attrs.frozen
+class FindPayment:
+    """Answer: the subscription a payment belongs to, or None."""
+
+    reference: str
+
+
+@attrs.frozen
+class ReadHistory:
+    """Answer: all entries."""
+
+    id: str
+
+
+Effect: TypeAlias = Now | Load | AskFacts | Save | Capture | LookUp | VoidPayment | GiveBack | FindPayment | ReadHistory
+T = TypeVar("T")
+Flow: TypeAlias = Generator[Effect, Any, T]
+MONEY = (Capture, VoidPayment, GiveBack)
+
+__all__ = [
+    "MONEY",
+    "AskFacts",
+    "Capture",
+    "Effect",
+    "FindPayment",
+    "Flow",
+    "GiveBack",
+    "Load",
+    "LookUp",
+    "Now",
+    "ReadHistory",
+    "Save",
+    "VoidPayment",
+]

@@ -1,0 +1,39 @@
+"""Money that goes back: on record before it is asked for, and until the gateway has taken it on."""
+
+from __future__ import annotations
+
+from subscription_lifecycle.engine.effects import Flow, GiveBack, Now
+from subscription_lifecycle.engine.writing import not_before, record, save
+from subscription_lifecycle.errors import ConcurrentChange
+from subscription_lifecycle.machine.lifecycle import Lifecycle
+from subscription_lifecycle.model.command import ConfirmRefund
+from subscription_lifecycle.model.entry import Entry
+from subscription_lifecycle.model.subscription import Subscription
+
+
+def give_back(lifecycle: Lifecycle, subscription: Subscription) -> Flow[tuple[Subscription, tuple[Entry, ...]]]:
+    """Every refund that is on record and not confirmed: asked for, and recorded when the gateway has taken it on.
+
+    One that fails stays on record and is asked for again by the next sweep.
+    """
+    entries: list[Entry] = []
+    for refund in subscription.refunds:
+        try:
+            yield GiveBack(refund.reference, refund.amount)
+        except Exception:
+            continue
+        now = not_before((yield Now()), subscription)
+        left = tuple(other for other in subscription.refunds if other != refund)
+        command = ConfirmRefund(refund.reference)
+        after, entry = record(
+            lifecycle, subscription, "refunded", command, now, {"refunds": left}, None, "confirm refund", None
+        )
+        try:
+            yield from save(
+                lifecycle, "refunded", subscription.version, after, (entry,), None, (), now, refund.reference
+            )
+        except ConcurrentChange:
+            break
+        subscription = after
+        entries.append(entry)
+    return subscription, tuple(entries)

@@ -1,0 +1,77 @@
+"""What happens by itself: an open payment, the due rows, the refunds of one subscription."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from subscription_lifecycle.engine.capturing import Result, carry_out, resume
+from subscription_lifecycle.engine.effects import AskFacts, Flow, Load, Now
+from subscription_lifecycle.engine.refunds import give_back
+from subscription_lifecycle.engine.writing import loaded, not_before, save
+from subscription_lifecycle.errors import IdempotencyKeyReused, PaymentDeclined
+from subscription_lifecycle.machine.decision import Applied
+from subscription_lifecycle.machine.lifecycle import Lifecycle
+from subscription_lifecycle.model.calendar import local_day
+from subscription_lifecycle.model.payment import Payment
+from subscription_lifecycle.model.subscription import Subscription
+from subscription_lifecycle.ports import Stored
+
+MOST_CHARGES = 1000
+
+
+def advance(lifecycle: Lifecycle, id: str, *, gateway: bool) -> Flow[tuple[Result, ...]]:
+    """Whatever is open or due for one subscription: its payment, its due rows, its refunds. Answers what came of each."""
+    now = yield Now()
+    stored = yield from loaded(id, None)
+    results: list[Result] = []
+    if stored.attempt is not None:
+        try:
+            results.append((yield from resume(lifecycle, stored.subscription, stored.attempt)))
+        except PaymentDeclined:
+            pass
+        stored = yield from loaded(id, None)
+        if stored.attempt is not None:
+            return tuple(results)
+    for _ in range(MOST_CHARGES):
+        subscription = stored.subscription
+        now = not_before(now, subscription)
+        caught = lifecycle.catch_up(subscription, now)
+        if caught.charge is not None:
+            results.append((yield from charge_due(lifecycle, subscription, now, gateway)))
+        elif caught.steps:
+            last = attrs.evolve(caught.steps[-1], earlier=caught.steps[:-1])
+            after, entries = last.begun(now, key=None, reference="")
+            yield from save(lifecycle, "due", subscription.version, after, entries, None, (), now, None)
+            results.append(Applied(after, entries))
+        else:
+            _, refunded = yield from give_back(lifecycle, subscription)
+            return tuple(results)
+        stored = yield from loaded(id, None)
+        if stored.attempt is not None or stored.subscription.version == subscription.version:
+            return tuple(results)
+    return tuple(results)
+
+
+def charge_due(lifecycle: Lifecycle, subscription: Subscription, now: datetime, gateway: bool) -> Flow[Result]:
+    """The one charge that is due, as a command of its own under its natural key."""
+    caught = lifecycle.catch_up(subscription, now)
+    assert caught.due is not None
+    due, current = caught.due, caught.subscription
+    facts: Mapping[str, Any] = yield AskFacts(current, due.command)
+    decision = attrs.evolve(lifecycle.decide_due(current, due, now, facts), earlier=caught.steps)
+    key = f"{due.command.title.replace(' ', '_')}:{current.id}:{local_day(due.at, current.time_zone)}"
+    stored: Stored | None = yield Load(current.id, key)
+    if stored is not None and stored.answer is not None:
+        # Charged under this key before: somebody set the dates back by hand, and asking again would charge twice.
+        raise IdempotencyKeyReused(current.id, key)
+    try:
+        return (yield from carry_out(lifecycle, decision, key, now, gateway))
+    except PaymentDeclined as declined:
+        ended = yield from loaded(current.id, key)
+        assert decision.method is not None
+        payment = Payment(declined.reference, decision.terms.charge, decision.method, "declined", code=declined.decline)
+        return Applied(ended.subscription, (), payment)

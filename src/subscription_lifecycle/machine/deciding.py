@@ -1,0 +1,245 @@
+"""From a row and a context to a decision: one row at a time, and the due rows before it.
+
+The order is always the same: target, billing dates, charge, snapshot, deadline. Rules of ours are not here: only what
+a row's columns mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from subscription_lifecycle.errors import DefinitionError
+from subscription_lifecycle.machine.decision import Decision
+from subscription_lifecycle.machine.guard import Context
+from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition
+from subscription_lifecycle.model.calendar import start_of_day
+from subscription_lifecycle.model.charge import Charge, Debt, Reminder, Settlement
+from subscription_lifecycle.model.money import Money
+from subscription_lifecycle.model.state import Cause, State
+from subscription_lifecycle.model.subscription import Subscription
+
+if TYPE_CHECKING:
+    from subscription_lifecycle.machine.definition import Definition
+    from subscription_lifecycle.machine.lifecycle import Lifecycle
+
+_FIELDS = frozenset(field.name for field in attrs.fields(Subscription)) - {"id", "customer", "version"}
+
+
+def causes_after(lifecycle: Definition, row: Transition[Any], causes: tuple[Cause, ...]) -> tuple[Cause, ...]:
+    """The causes that stand when the row has been taken where these stood, the deciding one first."""
+    lifts = row.lifts
+    if not lifts and _leads_out(lifecycle, row):
+        lifts = row.cause
+    left = tuple(cause for cause in causes if cause not in lifts)
+    if row.adds is None or row.adds in left:
+        return left
+    return tuple(sorted((*left, row.adds), key=lambda cause: (cause.rank, cause.name)))
+
+
+def _leads_out(lifecycle: Definition, row: Transition[Any]) -> bool:
+    if isinstance(row.target, State):
+        return row.target not in lifecycle.interruptions and not row.target.final
+    return row.target is INTERRUPTED_STATE
+
+
+def target_of(
+    lifecycle: Definition, row: Transition[Any], subscription: Subscription
+) -> tuple[State, tuple[Cause, ...]]:
+    """The state the row leads to from here, and the causes that stand then. Service returns when the last is lifted."""
+    causes = causes_after(lifecycle, row, subscription.causes)
+    if row.target is SAME_STATE:
+        return subscription.state, causes
+    if causes and _leads_out(lifecycle, row):
+        return lifecycle.state_of(causes[0]), causes
+    if isinstance(row.target, State):
+        return row.target, causes
+    return subscription.interrupted or lifecycle.interrupted_by(subscription.cause), causes
+
+
+def take(lifecycle: Lifecycle, row: Transition[Any], context: Context[Any]) -> Decision:
+    """The decision of one row. Its guards have been asked."""
+    subscription = context.subscription
+    target, causes = target_of(lifecycle, row, subscription)
+    context = attrs.evolve(context, target=target)
+    context = attrs.evolve(context, dates=row.billing_date(context))
+    charge = sum((rule(context) for rule in row.charge[1:]), row.charge[0](context))
+    charge = _with_credit(charge, subscription)
+    target = _settled_state(row, target, subscription, charge)
+    context = attrs.evolve(context, target=target)
+    method = context.payment_method
+    due = charge.due(subscription.currency)
+    activation = context.policy.activation(method.kind) if method else "captured"
+    collected = "nothing" if not due else "invoice" if activation == "at_once" else "capture"
+    after = subscription.changed(_if_paid(row, context, causes, charge))
+    after = _without_empty_windows(lifecycle, row, context, after)
+    declined = None
+    if row.declined is not None and collected == "capture":
+        declined = subscription.changed(_if_declined(row, context, charge, row.declined))
+        declined = declined.changed({"version": subscription.version + 1})
+    return Decision(
+        lifecycle=(lifecycle.name, lifecycle.version),
+        row=row.id,
+        command=context.command,
+        by=context.by,
+        at=context.at,
+        now=context.now,
+        before=subscription,
+        after=after.changed({"version": subscription.version + 1}),
+        declined=declined,
+        charge=charge,
+        collected=collected,
+        submitted=activation == "submitted",
+        method=method,
+        settlements=_settlements(charge, context, invoiced=collected == "invoice"),
+        facts=context.facts,
+        billed=context.dates.billed,
+        served_unpaid=context.dates.served_unpaid,
+        claims=None if row.claims is None else row.claims(context),
+        interrupts=row.interrupts,
+        timed=row.due is not None,
+        reminders=_reminders(row, context, after, charge),
+    )
+
+
+def _settled_state(row: Transition[Any], target: State, subscription: Subscription, charge: Charge) -> State:
+    if row.target not in (INTERRUPTED_STATE, SAME_STATE) or target.settled is None:
+        return target
+    left = [debt for debt in subscription.arrears if debt not in charge.settles and debt not in charge.forgives]
+    return target if any(debt not in charge.holds for debt in left) else target.settled
+
+
+def _with_credit(charge: Charge, subscription: Subscription) -> Charge:
+    available = (subscription.credit or Money.zero(subscription.currency)) + (
+        charge.credits or Money.zero(subscription.currency)
+    )
+    used = min(available, charge.total(subscription.currency))
+    return attrs.evolve(charge, credit_used=used) if used.minor > 0 else charge
+
+
+def _moved(row: Transition[Any], context: Context[Any]) -> dict[str, Any]:
+    """What a row changes whether it is paid, held or declined: the dates."""
+    term_start, term_end = row.commitment(context)
+    return {
+        "schedule": context.dates.schedule,
+        "next_billing_date": context.dates.next_billing_date,
+        "term_start": term_start,
+        "term_end": term_end,
+    }
+
+
+def _entered(row: Transition[Any], context: Context[Any], causes: tuple[Cause, ...]) -> dict[str, Any]:
+    """State, causes, since when, and the deadline."""
+    before = context.subscription
+    changes: dict[str, Any] = {"state": context.target, "causes": causes}
+    if not causes:
+        changes["interrupted"] = None
+    elif not before.causes:
+        changes["interrupted"] = before.state
+    if context.target != before.state or causes != before.causes:
+        changes["since"] = context.at
+    if row.until is not None:
+        changes["until"] = row.until(context)
+    elif context.target != before.state:
+        changes["until"] = None
+    return changes
+
+
+def _if_paid(row: Transition[Any], context: Context[Any], causes: tuple[Cause, ...], charge: Charge) -> dict[str, Any]:
+    before = context.subscription
+    changes = _moved(row, context) | _entered(row, context, causes)
+    gone = charge.settles + charge.forgives
+    kept = [debt for debt in before.arrears if debt not in gone]
+    changes["arrears"] = tuple(attrs.evolve(debt, held=True) if debt in charge.holds else debt for debt in kept)
+    changes["paid_through"] = max([before.paid_through, *(paid.period.end for paid in charge.lines + charge.settles)])
+    changes["settlements"] = tuple(paid for paid in before.settlements if paid.period.end > context.today)
+    if not changes["arrears"]:
+        changes["attempted_on"] = None
+    zero = Money.zero(before.currency)
+    credit = (before.credit or zero) + (charge.credits or zero) - (charge.credit_used or zero)
+    changes["credit"] = credit or None
+    for effect in row.effects:
+        changes |= _checked(effect(context), row)
+    return changes
+
+
+def _checked(changes: Mapping[str, Any], row: Transition[Any]) -> Mapping[str, Any]:
+    unknown = sorted(changes.keys() - _FIELDS)
+    if unknown:
+        raise DefinitionError((f"{row.id}: an effect changes {', '.join(unknown)}, which no effect may.",))
+    return changes
+
+
+def _if_declined(row: Transition[Any], context: Context[Any], charge: Charge, state: State) -> dict[str, Any]:
+    before = context.subscription
+    context = attrs.evolve(context, target=state)
+    until = before.until if state == before.state else None
+    return _moved(row, context) | {
+        "state": state,
+        "since": before.since if state == before.state else context.at,
+        "arrears": (*before.arrears, *_debts(charge, context.today, held=False)),
+        "attempted_on": context.today,
+        "until": row.declined_until(context) if row.declined_until is not None else until,
+    }
+
+
+def _debts(charge: Charge, since: date, *, held: bool) -> tuple[Debt, ...]:
+    return tuple(Debt(line.period, line.amount, since, held) for line in charge.lines if line.purpose == "period")
+
+
+def _settlements(charge: Charge, context: Context[Any], *, invoiced: bool) -> tuple[Settlement, ...]:
+    """One per line whose period is not over: what a later cancellation may give back."""
+    found, credit = [], charge.credit_used or Money.zero(context.subscription.currency)
+    for line in charge.lines:
+        part = min(credit, line.amount)
+        credit = credit - part
+        if line.period.end > context.today:
+            again = line.purpose == "recharge"
+            found.append(Settlement(line.period, line.amount, None, invoiced, part or None, again))
+    return tuple(found)
+
+
+def _without_empty_windows(
+    lifecycle: Lifecycle, row: Transition[Any], context: Context[Any], after: Subscription
+) -> Subscription:
+    """A state whose deadline has come when it is entered is passed through in the same entry."""
+    if row.until is None or after.until is None or start_of_day(after.until, after.time_zone) > context.at:
+        return after
+    due = lifecycle.due(after)
+    if due is None or due.at > context.at:
+        return after
+    following = lifecycle.decide_due(after, attrs.evolve(due, at=context.at), context.now)
+    return following.after if following.collected == "nothing" else after
+
+
+def _reminders(
+    row: Transition[Any], context: Context[Any], after: Subscription, charge: Charge
+) -> tuple[Reminder, ...]:
+    told = (rule(context, after, charge) for rule in row.reminders)
+    return tuple(reminder for reminder in told if reminder is not None)
+
+
+def hold(row: Transition[Any], decision: Decision, context: Context[Any]) -> Decision:
+    """A charge that is not made because several fell due at once: its period becomes a debt that waits for an operator.
+
+    A row that bills no period (a retry) is passed over.
+    """
+    context = attrs.evolve(context, target=decision.after.state)
+    before = decision.before
+    changes: dict[str, Any] = {"attempted_on": context.today}
+    if decision.billed is not None:
+        dates = {
+            name: getattr(decision.after, name)
+            for name in ("state", "since", "until", "causes", "interrupted", *_DATES)
+        }
+        changes = dates | {"arrears": (*before.arrears, *_debts(decision.charge, context.today, held=True))}
+    after = before.changed({**changes, "version": before.version + 1})
+    return attrs.evolve(
+        decision, after=after, declined=None, event="held", collected="nothing", settlements=(), reminders=()
+    )
+
+
+_DATES = ("schedule", "next_billing_date", "term_start", "term_end")

@@ -1,0 +1,274 @@
+"""The pure answer to a command, and what follows when the money came, did not come, or waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import attrs
+
+from subscription_lifecycle.errors import PaymentDeclined
+from subscription_lifecycle.model import validation
+from subscription_lifecycle.model.actor import Actor
+from subscription_lifecycle.model.charge import Charge, Debt, InvoiceLine, Reminder, Settlement, Terms
+from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.entry import Entry, Event, changes_between
+from subscription_lifecycle.model.payment import (
+    ActionRequired,
+    Captured,
+    Declined,
+    Payment,
+    PaymentOutcome,
+    PaymentStatus,
+    Processing,
+)
+from subscription_lifecycle.model.payment_method import PaymentMethod
+from subscription_lifecycle.model.schedule import BillingPeriod
+from subscription_lifecycle.model.subscription import Subscription
+
+Why = Literal["customer_action", "processing", "unknown"]
+
+
+@attrs.frozen
+class Applied:
+    """It is on record: the new snapshot, the entries that lead to it, the payment, and what the person should know."""
+
+    subscription: Subscription
+    entries: tuple[Entry, ...]
+    payment: Payment | None = None
+    reminders: tuple[Reminder, ...] = ()
+
+
+@attrs.frozen
+class AwaitingPayment:
+    """The intent is on record and the money is open: the customer must act, the bank is at it, or nobody knows yet.
+
+    Only "customer_action" needs somebody; the others are finished by `sweep` or by the gateway's report.
+    """
+
+    subscription: Subscription
+    entries: tuple[Entry, ...]
+    payment: Payment
+    reminders: tuple[Reminder, ...]
+    why: Why
+    next_action: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
+
+
+@attrs.frozen(kw_only=True)
+class Decision:
+    """What the table says to one command at one instant: row, before, after, charge, terms.
+
+    Everything that follows is in it, so it can be stored with a payment and is never decided again. `at` is when it
+    takes effect, `now` when it was decided. `after` is the snapshot if the money comes (or none is needed), `declined`
+    the one if it does not and the row says where that leads. `collected` says how the charge is collected; with
+    `submitted` service starts before the money is certain. `earlier` are the due rows that had to be applied first.
+    """
+
+    lifecycle: tuple[str, int]
+    row: str
+    command: Command
+    by: Actor
+    at: datetime
+    now: datetime
+    before: Subscription
+    after: Subscription
+    declined: Subscription | None = None
+    event: Literal["applied", "held"] = "applied"
+    charge: Charge = Charge()
+    collected: Literal["nothing", "capture", "invoice"] = "nothing"
+    submitted: bool = False
+    method: PaymentMethod | None = None
+    settlements: tuple[Settlement, ...] = ()
+    facts: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    billed: BillingPeriod | None = None
+    served_unpaid: tuple[BillingPeriod, ...] = ()
+    claims: str | None = None
+    interrupts: bool = False
+    timed: bool = False
+    reminders: tuple[Reminder, ...] = ()
+    earlier: tuple[Decision, ...] = ()
+
+    @property
+    def terms(self) -> Terms:
+        """The charge, however it is collected, and the next billing date if the money comes."""
+        return Terms(self.charge.due(self.before.currency), self.after.next_billing_date)
+
+    def apply(self, outcome: PaymentOutcome | None = None, *, reference: str = "payment") -> Applied | AwaitingPayment:
+        """What follows. Pure: nothing is stored and no money moves.
+
+        Without a charge to capture the outcome is not needed. With one: Captured applies; Declined leads to the row's
+        `declined` state or raises PaymentDeclined (then nothing moved); ActionRequired, Processing or None wait.
+        """
+        start, entries = self.begun(self.now, key=None, reference=reference)
+        if self.collected != "capture":
+            return Applied(start, entries, None, self.reminders)
+        after, entry, payment = self.concluded(start, outcome, self.now, key=None, reference=reference)
+        if entry is None:
+            why, action = waits_for(outcome)
+            return AwaitingPayment(start, entries, payment, self.reminders, why, action)
+        if entry.event == "declined" and (self.declined is None or self.declined.state.final):
+            raise PaymentDeclined(
+                self.before.id, reference, payment.code or "declined", getattr(outcome, "retryable", False)
+            )
+        return Applied(after, (*entries, entry), payment, self.reminders if entry.event == "applied" else ())
+
+    def begun(
+        self, recorded_at: datetime, *, key: str | None, reference: str
+    ) -> tuple[Subscription, tuple[Entry, ...]]:
+        """The due rows before it, and then itself, or, where money must be captured first, the attempt."""
+        entries: list[Entry] = []
+        snapshot: Subscription | None = self.earlier[0].before if self.earlier else self.before
+        for step in self.earlier:
+            snapshot, entry = step._entry(snapshot, step.after, step.event, recorded_at, key=None)
+            entries.append(entry)
+        if snapshot is not None and snapshot.version == 0:
+            snapshot = None
+        if self.collected == "capture":
+            asked = self.before
+            payment = Payment(reference, self._due, self._method, "unknown")
+            snapshot, entry = self._entry(snapshot, asked, "attempted", recorded_at, key=key, payment=payment)
+        else:
+            after = self._settled(self.after, None)
+            snapshot, entry = self._entry(snapshot, after, self.event, recorded_at, key=key)
+        return snapshot, (*entries, entry)
+
+    def concluded(
+        self,
+        base: Subscription,
+        outcome: PaymentOutcome | None,
+        recorded_at: datetime,
+        *,
+        key: str | None,
+        reference: str,
+    ) -> tuple[Subscription, Entry | None, Payment]:
+        """The entry that ends an attempt standing at `base`; no entry while the money is still open."""
+        payment = payment_after(outcome, Payment(reference, self._due, self._method, "unknown"))
+        if isinstance(outcome, Captured) or (isinstance(outcome, Processing) and self.submitted):
+            if isinstance(outcome, Processing):
+                payment = attrs.evolve(payment, status="submitted")
+            after, entry = self._entry(
+                base, self._settled(self.after, reference), "applied", recorded_at, key=key, payment=payment
+            )
+            return after, entry, payment
+        if isinstance(outcome, Declined):
+            after, entry = self._entry(
+                base, self.declined or self.before, "declined", recorded_at, key=key, payment=payment
+            )
+            return after, entry, payment
+        return base, None, payment
+
+    def unpaid(self, recorded_at: datetime, *, key: str) -> tuple[Subscription, tuple[Entry, ...]]:
+        """As declined, where there is no payment method to ask."""
+        assert self.declined is not None
+        steps = attrs.evolve(self, event="held", collected="nothing", settlements=(), after=self.declined)
+        after, entries = steps.begun(recorded_at, key=key, reference="")
+        return after, (*entries[:-1], attrs.evolve(entries[-1], event="declined"))
+
+    @property
+    def _due(self) -> Any:
+        return self.charge.due(self.before.currency)
+
+    @property
+    def _method(self) -> PaymentMethod:
+        assert self.method is not None, "a capture needs a payment method"
+        return self.method
+
+    def _settled(self, after: Subscription, reference: str | None) -> Subscription:
+        if not self.settlements:
+            return after
+        named = tuple(attrs.evolve(settlement, reference=reference) for settlement in self.settlements)
+        return after.changed({"settlements": (*after.settlements, *named)})
+
+    def _entry(
+        self,
+        base: Subscription | None,
+        after: Subscription,
+        event: Event,
+        recorded_at: datetime,
+        *,
+        key: str | None,
+        payment: Payment | None = None,
+    ) -> tuple[Subscription, Entry]:
+        version = (base.version if base is not None else 0) + 1
+        after = after.changed({"version": version, "recorded_at": recorded_at})
+        applied = event == "applied"
+        entry = Entry(
+            subscription=after.id,
+            version=version,
+            event=event,
+            row=self.row,
+            command=self.command,
+            by=self.by,
+            effective_at=self.at,
+            recorded_at=recorded_at,
+            changes=changes_between(base, after),
+            lifecycle=self.lifecycle,
+            policy=self.before.policy,
+            key=key,
+            facts=self.facts,
+            charge=self.charge if self.charge.lines or self.charge.forgives or self.charge.credits else None,
+            terms=self.terms,
+            payment=payment,
+            billed=self.billed if applied or event == "held" or (event == "declined" and self.declined) else None,
+            served_unpaid=self.served_unpaid if applied else (),
+            forgiven=self.charge.forgives if applied else (),
+            invoice_lines=self._invoice_lines(version) if applied else (),
+        )
+        return after, entry
+
+    def _invoice_lines(self, version: int) -> tuple[InvoiceLine, ...]:
+        if self.collected != "invoice":
+            return ()
+        lines, used = [], self.charge.credit_used
+        for number, line in enumerate(self.charge.lines, 1):
+            amount = line.amount
+            if used is not None:
+                part = min(used, amount)
+                amount, used = amount - part, used - part
+            id = f"{self.before.id}/{version}/{number}"
+            description = f"{self.before.plan.id} × {self.before.quantity} {line.period}"
+            lines.append(InvoiceLine(id, self.before.customer, self.before.id, amount, line.period, description))
+        return tuple(lines)
+
+    @property
+    def debts(self) -> tuple[Debt, ...]:
+        """What the row's charge would settle."""
+        return self.charge.settles
+
+    def __str__(self) -> str:
+        money = f"; {self._due} by {self.method}" if self.collected != "nothing" else ""
+        return f"{self.command.title.capitalize()}: {self.before.state} → {self.after.state}, next billing date {self.after.next_billing_date}{money}."
+
+
+def payment_after(outcome: PaymentOutcome | None, payment: Payment) -> Payment:
+    """A payment with what its outcome says of it."""
+    if outcome is None:
+        return payment
+    found: dict[str, Any] = {"status": _STATUS.get(type(outcome), "unknown"), "gateway_id": outcome.gateway_id}
+    if isinstance(outcome, Captured):
+        found["at"] = validation.instant("at", outcome.at)
+    elif isinstance(outcome, Declined):
+        found |= {"code": outcome.code, "retryable": outcome.retryable}
+    elif isinstance(outcome, ActionRequired):
+        found["next_action"] = outcome.next_action
+    return attrs.evolve(payment, **found)
+
+
+_STATUS: Mapping[type, PaymentStatus] = {
+    Captured: "captured",
+    Declined: "declined",
+    ActionRequired: "customer_action",
+    Processing: "processing",
+}
+
+
+def waits_for(outcome: PaymentOutcome | None) -> tuple[Why, Mapping[str, Any] | None]:
+    """Why an open payment is open, and what the customer must do."""
+    match outcome:
+        case ActionRequired(next_action=action):
+            return "customer_action", action
+        case Processing():
+            return "processing", None
+        case _:
+            return "unknown", None

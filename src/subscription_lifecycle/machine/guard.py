@@ -1,0 +1,157 @@
+"""What a rule may look at, and how it says no."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import attrs
+
+from subscription_lifecycle.errors import InvalidValue
+from subscription_lifecycle.model.actor import Actor, Role
+from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.mapping import frozen_mapping
+from subscription_lifecycle.model.payment_method import PaymentMethod
+from subscription_lifecycle.model.policy import Policy
+from subscription_lifecycle.model.schedule import BillingPeriod, BillingSchedule
+from subscription_lifecycle.model.state import State
+from subscription_lifecycle.model.subscription import Subscription
+
+if TYPE_CHECKING:
+    from subscription_lifecycle.machine.transition import Transition
+
+C_co = TypeVar("C_co", bound=Command, covariant=True)
+C_contra = TypeVar("C_contra", bound=Command, contravariant=True)
+
+
+@attrs.frozen
+class BillingDates:
+    """What a billing-date rule answers: where billing stands afterwards, and which periods that bills or lets pass."""
+
+    schedule: BillingSchedule
+    next_billing_date: date
+    billed: BillingPeriod | None = None
+    served_unpaid: tuple[BillingPeriod, ...] = ()
+
+
+@attrs.frozen
+class Context(Generic[C_co]):
+    """Everything a rule may read. Rules are pure: the same context gives the same answer, for ever.
+
+    `at` is the instant the command takes effect, `today` its local day; `now` is when it is recorded, later than `at`
+    only for rows the clock takes late. `target` is the state entered, `dates` what the row's billing-date rule said
+    (charge, commitment, deadline and effects are asked after it).
+    """
+
+    subscription: Subscription
+    command: C_co
+    by: Actor
+    at: datetime
+    today: date
+    now: datetime
+    policy: Policy
+    facts: Mapping[str, Any]
+    row: Transition[Any]
+    target: State
+    dates: BillingDates
+
+    @property
+    def payment_method(self) -> PaymentMethod | None:
+        """The one the command brings, else the one on file."""
+        brought: PaymentMethod | None = getattr(self.command, "payment_method", None)
+        return brought or self.subscription.payment_method
+
+
+@attrs.frozen
+class Refusal:
+    """One guard's no: a stable code, a sentence, what helps, and which roles could."""
+
+    code: str
+    message: str
+    remedy: str = ""
+    allowed_roles: tuple[Role, ...] = ()
+    details: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen_mapping, hash=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        roles = [role.name for role in self.allowed_roles]
+        details = {key: str(value) for key, value in self.details.items()}
+        return {
+            "code": self.code,
+            "message": self.message,
+            "remedy": self.remedy,
+            "allowed_roles": roles,
+            "details": details,
+        }
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
+
+
+def _nobody(_: Policy) -> Iterable[Role]:
+    return ()
+
+
+def _nothing(_: Context[Any]) -> Mapping[str, Any]:
+    return {}
+
+
+@attrs.frozen
+class Guard(Generic[C_contra]):
+    """A pure predicate with a code and a sentence. It refuses; it never acts."""
+
+    code: str
+    message: str
+    check: Callable[[Context[C_contra]], bool] = attrs.field(repr=False)
+    remedy: str = ""
+    reads_command: bool = False
+    reads_facts: tuple[str, ...] = ()
+    allowed_roles: Callable[[Policy], Iterable[Role]] = attrs.field(default=_nobody, repr=False)
+    details: Callable[[Context[C_contra]], Mapping[str, Any]] = attrs.field(default=_nothing, repr=False)
+
+    @property
+    def __name__(self) -> str:
+        return self.code
+
+    def __call__(self, context: Context[C_contra]) -> bool:
+        return self.check(context)
+
+    def refusal(self, context: Context[C_contra]) -> Refusal | None:
+        """None when the guard lets the command pass. Raises InvalidValue (`facts`) when a fact it reads is missing."""
+        missing = [fact for fact in self.reads_facts if fact not in context.facts]
+        if missing:
+            raise InvalidValue(
+                "facts",
+                f"{', '.join(missing)} is missing, which {self.code} reads",
+                "Let the facts callable answer it.",
+            )
+        if self.check(context):
+            return None
+        roles = tuple(sorted(self.allowed_roles(context.policy)))
+        details = self.details(context)
+        remedy = self.remedy.format_map(details) if details else self.remedy
+        return Refusal(self.code, self.message, remedy, roles, details)
+
+
+def guard(
+    code: str,
+    message: str,
+    *,
+    remedy: str = "",
+    reads_command: bool = False,
+    reads_facts: Iterable[str] = (),
+    allowed_roles: Callable[[Policy], Iterable[Role]] = _nobody,
+    details: Callable[[Context[Any]], Mapping[str, Any]] = _nothing,
+) -> Callable[[Callable[[Context[C_contra]], bool]], Guard[C_contra]]:
+    """Make a guard of a predicate that is true when the command may pass.
+
+    `remedy` may name `details` in braces.
+
+    Say `reads_command` when it looks into the command (then `actions`, which has none, skips it), and `reads_facts`
+    when it looks up facts. `allowed_roles` names, for a policy, who would pass: only for guards about who asks.
+    """
+
+    def decorate(check: Callable[[Context[C_contra]], bool]) -> Guard[C_contra]:
+        return Guard(code, message, check, remedy, reads_command, tuple(reads_facts), allowed_roles, details)
+
+    return decorate

@@ -1,0 +1,381 @@
+"""A lifecycle: rows and policies, verified when made, asked without side effects."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from datetime import date, datetime
+from typing import Any, Literal
+
+import attrs
+
+from subscription_lifecycle.errors import DefinitionError, InvalidValue, NotPossible, Refused
+from subscription_lifecycle.machine import dispatch, render, verify
+from subscription_lifecycle.machine.deciding import hold, take
+from subscription_lifecycle.machine.decision import Decision
+from subscription_lifecycle.machine.definition import Definition
+from subscription_lifecycle.machine.guard import BillingDates, Context, Guard, Refusal
+from subscription_lifecycle.machine.transition import Transition, position
+from subscription_lifecycle.model import validation
+from subscription_lifecycle.model.actor import SYSTEM, Actor, Role
+from subscription_lifecycle.model.calendar import local_day
+from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.entry import Entry
+from subscription_lifecycle.model.mapping import frozen_mapping
+from subscription_lifecycle.model.policy import Policy
+from subscription_lifecycle.model.state import Access, Cause, Condition, State
+from subscription_lifecycle.model.subscription import Subscription
+
+MOST_STEPS = 100_000
+"""More due rows in one go than a daily plan has in two centuries: a table that never comes to rest."""
+
+NO_FACTS: Mapping[str, Any] = frozen_mapping({})
+
+
+@attrs.frozen
+class Due:
+    """What the clock will do next, and the instant (UTC) at which it is due."""
+
+    command: Command
+    at: datetime
+    row: Transition[Any] = attrs.field(repr=False, eq=False)
+
+
+@attrs.frozen
+class Action:
+    """Whether one command is offered: to this actor, to support only, or not; every reason; and the deadline."""
+
+    command: type[Command]
+    availability: Literal["available", "support_only", "refused"]
+    refusals: tuple[Refusal, ...] = ()
+    until: date | None = None
+
+
+@attrs.frozen
+class CaughtUp:
+    """A subscription with its due rows applied, and the one charge that is due and must be made, if there is one."""
+
+    subscription: Subscription
+    steps: tuple[Decision, ...] = ()
+    charge: Decision | None = None
+    due: Due | None = None
+
+
+class Lifecycle(Definition):
+    """States, guarded transitions and policies as one value.
+
+    Raises DefinitionError, naming every problem of the table at once. `name` and `version` are stored in each entry;
+    `renamed` maps stored state names that are no longer used to the states they are now.
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[Transition[Any]],
+        *,
+        policies: Policy | Mapping[str, Policy],
+        name: str,
+        version: int = 1,
+        renamed: Mapping[str, State] | None = None,
+    ) -> None:
+        super().__init__(rows, policies, name, version, renamed or {})
+        verify.verify(self)
+        self.machine = dispatch.build(self.rows, self.states.values(), self.interruptible)
+        self._table = dispatch.compile_table(self.machine)
+        self._timed = {
+            name: tuple(
+                row for row in self.rows if row.due is not None and any(source.name == name for source in row.source)
+            )
+            for name in self.states
+        }
+
+    # -- asking -------------------------------------------------------------------------------------------------------
+
+    def decide(
+        self,
+        subscription: Subscription,
+        command: Command,
+        *,
+        by: Actor,
+        at: datetime,
+        facts: Mapping[str, Any] = NO_FACTS,
+    ) -> Decision:
+        """The answer to a command. Pure: nothing is stored, no money moves.
+
+        The decision looks at the subscription as it is with every due row applied that moves no money; those rows are
+        its `earlier` steps. Raises Refused with every reason, NotPossible when no row leads on, InvalidValue for
+        values that cannot be right.
+        """
+        caught, context = self._context(subscription, command, by, at, facts)
+        refusals = self._refusals(context)
+        if refusals:
+            raise Refused(refusals)
+        decision = take(self, context.row, context)
+        return attrs.evolve(decision, earlier=caught.steps) if caught.steps else decision
+
+    def explain(
+        self,
+        subscription: Subscription,
+        command: Command,
+        *,
+        by: Actor,
+        at: datetime,
+        facts: Mapping[str, Any] = NO_FACTS,
+    ) -> tuple[Refusal, ...]:
+        """Every reason why `decide` would refuse; empty when it would not."""
+        try:
+            self.decide(subscription, command, by=by, at=at, facts=facts)
+        except Refused as refused:
+            return refused.refusals
+        return ()
+
+    def actions(
+        self, subscription: Subscription, *, by: Actor, at: datetime, facts: Mapping[str, Any] = NO_FACTS
+    ) -> tuple[Action, ...]:
+        """Every command of the table, and whether this actor may give it now (S10).
+
+        Guards that read the command are left out: what is listed as available, some input makes succeed.
+        """
+        now = validation.instant("at", at)
+        current = self.catch_up(subscription, now).subscription
+        return tuple(self._action(current, command, by, now, facts) for command in self.commands if not command.creates)
+
+    def access(self, subscription: Subscription, *, at: datetime) -> Access:
+        """What users may reach at that instant; counts what is due and not yet done, and a charge that is due as paid."""
+        return self.projected(subscription, at).state.access
+
+    def at(self, subscription: Subscription, now: datetime) -> Subscription:
+        """The subscription with every due row applied that moves no money, oldest first."""
+        return self.catch_up(subscription, validation.instant("now", now)).subscription
+
+    def projected(self, subscription: Subscription, now: datetime) -> Subscription:
+        """As `at`, with a charge that is due taken as paid: what a sweep in time would most likely have left."""
+        now = validation.instant("now", now)
+        for _ in range(MOST_STEPS):
+            caught = self.catch_up(subscription, now)
+            if caught.charge is None:
+                return caught.subscription
+            subscription = caught.charge.after
+        raise self._restless(subscription)
+
+    def due(self, subscription: Subscription) -> Due | None:
+        """What the clock does next, by itself: the earliest due row, ties in row order. None: nothing ever."""
+        subscription = self.known(subscription)
+        policy, found = self.policy_of(subscription), None
+        for row in self._timed[subscription.state.name]:
+            assert row.due is not None
+            instant = row.due(subscription, policy)
+            if instant is None or (found is not None and instant >= found[0]):
+                continue
+            today = local_day(instant, subscription.time_zone)
+            if row.selects(row.case, subscription.cause, *position(subscription, today)):
+                found = instant, row
+        return None if found is None else Due(found[1].on.of_case(found[1].case), *found)
+
+    def published(self, subscription: Subscription) -> str:
+        """The label customers see for its state, in its policy's own words."""
+        subscription = self.known(subscription)
+        return self.policy_of(subscription).labels.get(subscription.state.name, subscription.state.published)
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    def catch_up(self, subscription: Subscription, now: datetime) -> CaughtUp:
+        """Apply what is due and moves no money, oldest first, up to the first charge that must really be made.
+
+        One charge that is due is left to be made. Where another falls due behind it, both are held (policy
+        `catch_up`); a retry with anything due behind it is passed over.
+        """
+        subscription = self.known(subscription)
+        steps: list[Decision] = []
+        holding = False
+        while (due := self.due(subscription)) is not None and due.at <= now:
+            if len(steps) > MOST_STEPS:
+                raise self._restless(subscription)
+            context = self._due_context(subscription, due, now)
+            if self._refusals(context):
+                break
+            step = take(self, due.row, context)
+            if step.collected == "capture":
+                held = hold(due.row, step, context)
+                if not holding and not self._falls_due_behind(held, now):
+                    return CaughtUp(subscription, tuple(steps), step, due)
+                holding = holding or step.billed is not None
+                step = held
+            steps.append(step)
+            subscription = step.after
+        return CaughtUp(subscription, tuple(steps))
+
+    def decide_due(
+        self, subscription: Subscription, due: Due, now: datetime, facts: Mapping[str, Any] = NO_FACTS
+    ) -> Decision:
+        """The decision of one due row, by itself."""
+        return take(self, due.row, self._due_context(subscription, due, now, facts))
+
+    def decide_again(self, before: Subscription, entry: Entry, decided_at: datetime) -> Decision:
+        """The decision that an entry records, made once more from its own command, facts, policy and time.
+
+        `decided_at` is when it was decided: the entry's `recorded_at`, or its attempt's.
+        """
+        row = self.row(entry.row)
+        today = local_day(entry.effective_at, before.time_zone)
+        context = self._row_context(
+            before, entry.command, entry.by, entry.effective_at, today, decided_at, entry.facts, row
+        )
+        decision = take(self, row, context)
+        return hold(row, decision, context) if entry.event == "held" else decision
+
+    def _falls_due_behind(self, held: Decision, now: datetime) -> bool:
+        """Behind a renewal only another charge counts, behind a retry anything does."""
+        subscription = held.after
+        for _ in range(MOST_STEPS):
+            due = self.due(subscription)
+            if due is None or due.at > now:
+                return False
+            if held.billed is None:
+                return True
+            step = self.decide_due(subscription, due, now)
+            if step.collected == "capture" and step.billed is not None:
+                return True
+            subscription = step.after
+        raise self._restless(subscription)
+
+    # -- choosing a row -----------------------------------------------------------------------------------------------
+
+    def _context(
+        self, subscription: Subscription, command: Command, by: Actor, at: datetime, facts: Mapping[str, Any]
+    ) -> tuple[CaughtUp, Context[Any]]:
+        if not isinstance(command, Command):
+            raise InvalidValue(
+                "command", f"{validation.brief(command)} is not a command", "Pass an instance, as in Reactivate(...)."
+            )
+        if not isinstance(by, Actor):
+            raise InvalidValue(
+                "by",
+                f"{validation.brief(by)} is not an Actor",
+                "Pass who asks, as in Actor('alice', Role.BILLING_ADMIN).",
+            )
+        now = validation.instant("at", at)
+        facts = frozen_mapping(validation.json_value("facts", dict(facts))) if facts else NO_FACTS
+        caught = self._created(subscription) if command.creates else self.catch_up(subscription, now)
+        current = caught.subscription
+        today = local_day(now, current.time_zone)
+        row = self._row(current, type(command), command.case, today)
+        if row is None:
+            raise self._not_possible(current, command, today)
+        return caught, self._row_context(current, command, by, now, today, now, facts, row)
+
+    def _created(self, subscription: Subscription) -> CaughtUp:
+        """A snapshot that a command brings must be one that this table could have led to."""
+        subscription = self.known(subscription)
+        condition = Condition(subscription.state, subscription.cause)
+        if condition not in self.conditions:
+            possible = ", ".join(str(possible) for possible in self.conditions)
+            raise InvalidValue("state", f"{condition} cannot occur in {self.name}", f"Use one of {possible}.")
+        return CaughtUp(subscription)
+
+    def _row(
+        self, subscription: Subscription, on: type[Command], case: Hashable, today: date
+    ) -> Transition[Any] | None:
+        rows = self._table.get(dispatch.trigger(on), {}).get(subscription.state.name, ())
+        return dispatch.select(rows, case, subscription.cause, *position(subscription, today))
+
+    def _due_context(
+        self, subscription: Subscription, due: Due, now: datetime, facts: Mapping[str, Any] = NO_FACTS
+    ) -> Context[Any]:
+        today = local_day(due.at, subscription.time_zone)
+        return self._row_context(subscription, due.command, SYSTEM, due.at, today, now, facts, due.row)
+
+    def _row_context(
+        self,
+        subscription: Subscription,
+        command: Command,
+        by: Actor,
+        at: datetime,
+        today: date,
+        now: datetime,
+        facts: Mapping[str, Any],
+        row: Transition[Any],
+    ) -> Context[Any]:
+        dates = BillingDates(subscription.schedule, subscription.next_billing_date)
+        policy = self.policy_of(subscription)
+        return Context(subscription, command, by, at, today, now, policy, facts, row, subscription.state, dates)
+
+    def _refusals(self, context: Context[Any], *, without_command: bool = False) -> tuple[Refusal, ...]:
+        found = [self._another_customer(context)]
+        for guard in context.row.guards:
+            if without_command and (
+                guard.reads_command or any(fact not in context.facts for fact in guard.reads_facts)
+            ):
+                continue
+            found.append(guard.refusal(context))
+        return tuple(refusal for refusal in found if refusal is not None)
+
+    def _another_customer(self, context: Context[Any]) -> Refusal | None:
+        if context.by.customer is None or context.by.customer == context.subscription.customer:
+            return None
+        roles = tuple(sorted(context.policy.support_roles))
+        return Refusal(
+            "another_customer",
+            "The subscription belongs to another customer.",
+            "Ask as an actor of that customer.",
+            roles,
+        )
+
+    def _action(
+        self, subscription: Subscription, command: type[Command], by: Actor, now: datetime, facts: Mapping[str, Any]
+    ) -> Action:
+        today = local_day(now, subscription.time_zone)
+        rows = self._rows_at(subscription, command, today)
+        if not rows:
+            return Action(command, "refused", self._not_possible(subscription, command, today).refusals)
+        answers = []
+        for row in rows:
+            context = self._row_context(subscription, Command(), by, now, today, now, facts, row)
+            answers.append(self._refusals(context, without_command=True))
+        best = min(answers, key=len)
+        if not best:
+            return Action(command, "available", (), subscription.until)
+        support = self.policy_of(subscription).support_roles
+        by_support = all(refusal.allowed_roles and support.issuperset(refusal.allowed_roles) for refusal in best)
+        return Action(command, "support_only" if by_support else "refused", best, subscription.until)
+
+    def _rows_at(self, subscription: Subscription, command: type[Command], today: date) -> list[Transition[Any]]:
+        rows = self._table.get(dispatch.trigger(command), {}).get(subscription.state.name, ())
+        where = position(subscription, today)
+        return [row for row in rows if row.selects(row.case, subscription.cause, *where)]
+
+    def _not_possible(self, subscription: Subscription, command: Command | type[Command], today: date) -> NotPossible:
+        condition = Condition(subscription.state, subscription.cause)
+        policy = self.policy_of(subscription)
+        possible = tuple(
+            other.title
+            for other in self.commands
+            if not other.creates
+            and any(not _for_the_clock(row, policy) for row in self._rows_at(subscription, other, today))
+        )
+        remedy = f"Possible: {', '.join(possible)}." if possible else "Nothing is possible any more."
+        message = f"{command.title.capitalize()} is not possible while the subscription is {condition}."
+        return NotPossible((Refusal("not_possible", message, remedy),), possible)
+
+    # -- the table as something else ----------------------------------------------------------------------------------
+
+    def to_markdown(self) -> str:
+        """The table, one row a line."""
+        return render.markdown(self)
+
+    def to_mermaid(self) -> str:
+        """A Mermaid state diagram, drawn from the machine."""
+        return render.mermaid(self.machine)
+
+    def to_dot(self) -> str:
+        """A Graphviz diagram, drawn from the machine."""
+        return render.dot(self.machine)
+
+    def to_transitions(self) -> dispatch.RowMachine:
+        """A `transitions` machine of its own: models given to it do not touch this lifecycle."""
+        return dispatch.build(self.rows, self.states.values(), self.interruptible)
+
+    def _restless(self, subscription: Subscription) -> DefinitionError:
+        return DefinitionError((f"{self.name}: the due rows of {subscription.state} never come to rest.",))
+
+
+def _for_the_clock(row: Transition[Any], policy: Policy) -> bool:
+    return any(set(guard.allowed_roles(policy)) == {Role.CLOCK} for guard in row.guards)

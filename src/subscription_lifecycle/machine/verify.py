@@ -1,0 +1,159 @@
+"""A table is checked when it is made, and every problem is named at once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from subscription_lifecycle.errors import DefinitionError
+from subscription_lifecycle.machine.guard import Guard
+from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, Target, Transition, nothing
+from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.policy import Policy
+from subscription_lifecycle.model.state import Cause, State
+
+if TYPE_CHECKING:
+    from subscription_lifecycle.machine.definition import Definition
+
+TERMS = ("running", "over")
+DATES = ("ahead", "passed")
+
+
+def check_shapes(rows: Iterable[Any], policies: Iterable[Any]) -> None:
+    """Each row is made of the right kinds of things. Raises DefinitionError."""
+    problems = [f"policy {policy!r} is no Policy." for policy in policies if not isinstance(policy, Policy)]
+    for number, row in enumerate(rows, 1):
+        problems += [f"row {number}: {problem}" for problem in _misshapen(row)]
+    if problems:
+        raise DefinitionError(tuple(problems))
+
+
+def _misshapen(row: Any) -> Iterator[str]:
+    if not isinstance(row, Transition):
+        yield f"{row!r} is no Transition."
+        return
+    if not (isinstance(row.on, type) and issubclass(row.on, Command)):
+        yield f"on={row.on!r} is no Command class."
+    for state in row.source:
+        if not isinstance(state, State):
+            yield f"source={state!r} is no State."
+    if not isinstance(row.target, State | Target):
+        yield f"target={row.target!r} is no State."
+    if row.declined is not None and not isinstance(row.declined, State):
+        yield f"declined={row.declined!r} is no State."
+    for cause in (*row.cause, *row.lifts, *([] if row.adds is None else [row.adds])):
+        if not isinstance(cause, Cause):
+            yield f"{cause!r} is no Cause."
+    for guard in row.guards:
+        if not isinstance(guard, Guard):
+            yield f"guards={guard!r} is no Guard; make one with @guard."
+    if row.term not in (None, *TERMS):
+        yield f"term={row.term!r} is not one of {TERMS}."
+    if row.date not in (None, *DATES):
+        yield f"date={row.date!r} is not one of {DATES}."
+    rules = [row.billing_date, row.commitment, *row.charge, *row.effects, *row.reminders]
+    optional = [row.until, row.declined_until, row.due, row.claims]
+    for rule in (*rules, *(rule for rule in optional if rule is not None)):
+        if not callable(rule):
+            yield f"{rule!r} is no rule."
+
+
+def verify(definition: Definition) -> None:
+    """The table as a whole: no overlaps, no dead ends that are not final, nothing that cannot happen. Raises DefinitionError."""
+    checks: tuple[Callable[[Definition], Iterator[str]], ...] = (_names, _rows, _causes, _overlaps, _reachability)
+    problems = [problem for check in checks for problem in check(definition)]
+    if problems:
+        raise DefinitionError(tuple(problems))
+
+
+def _names(definition: Definition) -> Iterator[str]:
+    if not definition.rows:
+        yield "there are no rows."
+    if not definition.policies:
+        yield "there is no policy."
+    for state in _mentioned(definition):
+        known = definition.states[state.name]
+        if (state.access, state.final, state.settled) != (known.access, known.final, known.settled):
+            yield f"there are two different states {state.name!r}."
+    for name, found in _by(definition.commands, lambda command: command.__name__).items():
+        if len(found) > 1:
+            yield f"there are {len(found)} commands {name!r}; entries could not tell them apart."
+    for id, found in _by(definition.rows, lambda row: row.id).items():
+        if len(found) > 1:
+            yield f"{id}: {len(found)} rows are chosen by the same things."
+
+
+def _rows(definition: Definition) -> Iterator[str]:
+    for row in definition.rows:
+        for state in row.source:
+            if state.final:
+                yield f"{row.id}: {state} is final; no row may leave it."
+        if row.due is not None and row.charges and row.declined is None:
+            yield f"{row.id}: a row that the clock takes and that charges must say where a decline leads (declined=)."
+        if row.declined is not None and not row.charges:
+            yield f"{row.id}: declined={row.declined} without a charge."
+        if row.declined_until is not None and row.declined is None:
+            yield f"{row.id}: declined_until without declined."
+        if nothing in row.charge and len(row.charge) > 1:
+            yield f"{row.id}: nothing and something are charged at once."
+        if row.target is INTERRUPTED_STATE and not definition.interruptible:
+            yield f"{row.id}: leads back to the interrupted state, but no row interrupts one (adds=)."
+
+
+def _causes(definition: Definition) -> Iterator[str]:
+    added: dict[Cause, set[State | Target]] = {}
+    for row in definition.rows:
+        if row.adds is not None:
+            added.setdefault(row.adds, set()).add(row.target)
+    for cause, targets in added.items():
+        if len(targets) > 1 or not all(isinstance(target, State) for target in targets):
+            yield f"the cause {cause} must always lead to one state, not to {', '.join(sorted(str(target) for target in targets))}."
+    for row in definition.rows:
+        for cause in (*row.cause, *row.lifts):
+            if cause not in added:
+                yield f"{row.id}: no row adds the cause {cause}."
+
+
+def _overlaps(definition: Definition) -> Iterator[str]:
+    causes = (None, *definition.causes.values())
+    for command, state in itertools.product(definition.commands, definition.states.values()):
+        rows = [row for row in definition.rows if row.on is command and state in row.source]
+        cases = tuple(dict.fromkeys((None, *(row.case for row in rows))))
+        found: dict[tuple[str, ...], str] = {}
+        for case, cause, term, date in itertools.product(cases, causes, TERMS, DATES):
+            ids = tuple(row.id for row in rows if row.selects(case, cause, term, date))
+            if len(ids) > 1:
+                where = f"{state}, cause {cause}, term {term}, date {date}" + (
+                    f", case {case}" if case is not None else ""
+                )
+                found.setdefault(ids, where)
+        for ids, where in found.items():
+            yield f"more than one row applies at {where}: {' | '.join(ids)}."
+
+
+def _reachability(definition: Definition) -> Iterator[str]:
+    if not any(row.on.creates for row in definition.rows):
+        return
+    try:
+        reached = {state for state, _ in definition.reachable}
+    except DefinitionError as error:
+        yield from error.problems
+        return
+    for state in definition.states.values():
+        if state not in reached:
+            yield f"the state {state} cannot be reached."
+        if not state.final and not any(state in row.source and not row.on.creates for row in definition.rows):
+            yield f"nothing leads out of {state}; mark it final."
+
+
+def _mentioned(definition: Definition) -> Iterator[State]:
+    for row in definition.rows:
+        yield from (state for state in (*row.source, row.target, row.declined) if isinstance(state, State))
+
+
+def _by(items: Iterable[Any], key: Callable[[Any], str]) -> dict[str, list[Any]]:
+    groups: dict[str, list[Any]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups

@@ -1,0 +1,135 @@
+"""Money that a transition asks for, and what for."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+import attrs
+
+from subscription_lifecycle.model.money import Money
+from subscription_lifecycle.model.schedule import BillingPeriod
+
+Purpose = Literal["period", "arrears", "recharge"]
+
+
+@attrs.frozen
+class Debt:
+    """A period that was billed and not paid, since the local day it fell due.
+
+    `held`: it waits for an operator and starts no dunning. `invoice`: the invoice it was put on and left unpaid.
+    """
+
+    period: BillingPeriod
+    amount: Money
+    since: date
+    held: bool = False
+    invoice: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.amount} for {self.period}"
+
+
+@attrs.frozen
+class ChargeLine:
+    """One amount: a billed `period`, `arrears`, or a `recharge` of what a cancellation refunded."""
+
+    purpose: Purpose
+    amount: Money
+    period: BillingPeriod
+
+
+@attrs.frozen
+class Charge:
+    """What a row's charge rules ask for together.
+
+    `settles`: the debts among the lines. `forgives` and `holds`: debts that policy lets go of, or leaves standing.
+    `credits`: money that becomes the customer's. `credit_used` is taken off before anything is captured.
+    """
+
+    lines: tuple[ChargeLine, ...] = ()
+    settles: tuple[Debt, ...] = ()
+    forgives: tuple[Debt, ...] = ()
+    holds: tuple[Debt, ...] = ()
+    credits: Money | None = None
+    credit_used: Money | None = None
+
+    def __add__(self, other: Charge) -> Charge:
+        credits = [money for money in (self.credits, other.credits) if money is not None]
+        return Charge(
+            self.lines + other.lines,
+            self.settles + other.settles,
+            self.forgives + other.forgives,
+            self.holds + other.holds,
+            sum(credits[1:], credits[0]) if credits else None,
+        )
+
+    def total(self, currency: str) -> Money:
+        """All lines, before credit."""
+        return sum((line.amount for line in self.lines), Money.zero(currency))
+
+    def due(self, currency: str) -> Money:
+        """What is left to capture or to put on an invoice."""
+        total = self.total(currency)
+        return total if self.credit_used is None else total - self.credit_used
+
+
+@attrs.frozen
+class Terms:
+    """What a person agrees to: the charge, and the next billing date that follows."""
+
+    charge: Money
+    next_billing_date: date
+
+    def __str__(self) -> str:
+        return f"{self.charge} now, next billing date {self.next_billing_date}"
+
+
+@attrs.frozen
+class Settlement:
+    """A period that was paid for and is not over: by which payment (None: by credit, or before it was adopted), or on an invoice.
+
+    `from_credit` is the part that credit paid; `recharged` says that it was refunded once and paid again. `refunded` is what went back of it when service was cancelled on `refunded_from`.
+    """
+
+    period: BillingPeriod
+    amount: Money
+    reference: str | None = None
+    invoiced: bool = False
+    from_credit: Money | None = None
+    recharged: bool = False
+    refunded: Money | None = None
+    refunded_from: date | None = None
+
+
+@attrs.frozen
+class RefundDue:
+    """Money that goes back to the customer and is not confirmed by the gateway yet."""
+
+    reference: str
+    amount: Money
+    reason: str
+
+
+@attrs.frozen
+class InvoiceLine:
+    """One line for the customer's next invoice; a negative amount gives back. Each line is in exactly one invoice."""
+
+    id: str
+    customer: str
+    subscription: str
+    amount: Money
+    period: BillingPeriod
+    description: str
+    invoice: str | None = None
+
+
+@attrs.frozen
+class Reminder:
+    """Something the outcome tells the person who asked: a code and a sentence."""
+
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return self.message

@@ -1,0 +1,126 @@
+"""What happened: append-only, and enough to make the snapshot again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+import attrs
+
+from subscription_lifecycle.errors import InvalidValue
+from subscription_lifecycle.model.actor import Actor
+from subscription_lifecycle.model.charge import Charge, Debt, InvoiceLine, Terms
+from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.payment import Payment
+from subscription_lifecycle.model.schedule import BillingPeriod
+from subscription_lifecycle.model.subscription import Subscription
+
+Event = Literal[
+    "applied", "held", "attempted", "awaiting", "declined", "abandoned", "late", "settled", "failed", "refunded"
+]
+
+
+class Change(NamedTuple):
+    """One field of the snapshot: before and after. The first entry of a history has nothing before."""
+
+    before: Any
+    after: Any
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """One stored fact: what, who, when it holds, when it was written, why, which money, dates and facts.
+
+    `event`: a row was `applied`; a charge was `held` because several fell due at once; a payment was `attempted`, is
+    `awaiting` somebody, was `declined` or `abandoned`; money came `late`, a submitted debit was `settled` or `failed`; a
+    refund was confirmed (`refunded`).
+    `effective_at` is when it holds, `recorded_at` when it was written (never decreasing); both are instants in UTC.
+    `billed` and `served_unpaid` are periods, `forgiven` debts that were let go. `lifecycle` names the table and its
+    version, so that the decision can be made again from command, facts, policy and time.
+    """
+
+    subscription: str
+    version: int
+    event: Event
+    row: str
+    command: Command
+    by: Actor
+    effective_at: datetime
+    recorded_at: datetime
+    changes: Mapping[str, Change] = attrs.field(hash=False)
+    lifecycle: tuple[str, int]
+    policy: str
+    key: str | None = None
+    facts: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    charge: Charge | None = None
+    terms: Terms | None = None
+    payment: Payment | None = None
+    billed: BillingPeriod | None = None
+    served_unpaid: tuple[BillingPeriod, ...] = ()
+    forgiven: tuple[Debt, ...] = ()
+    invoice_lines: tuple[InvoiceLine, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return f"{self.subscription}/{self.version}"
+
+    def __str__(self) -> str:
+        return " ".join(_sentence(self))
+
+
+def _sentence(entry: Entry) -> Iterable[str]:
+    what = {
+        "applied": f"{entry.command.title.capitalize()}",
+        "held": f"Held {entry.command.title}: more than one charge was due",
+        "attempted": f"Payment asked for to {entry.command.title}",
+        "awaiting": f"Payment to {entry.command.title} is open",
+        "declined": f"Payment to {entry.command.title} was declined",
+        "abandoned": f"Payment to {entry.command.title} was given up",
+        "late": "Money came late",
+        "settled": "Debit arrived",
+        "failed": "Money that was counted on is not there",
+        "refunded": "Refund confirmed",
+    }[entry.event]
+    yield f"{entry.effective_at:%Y-%m-%d %H:%M} {what} by {entry.by}"
+    if "state" in entry.changes:
+        before, after = entry.changes["state"]
+        yield f"({after})" if before is None else f"({before} → {after})"
+    if entry.payment is not None:
+        yield f"[{entry.payment.amount} by {entry.payment.method}: {entry.payment.status}]"
+    for debt in entry.forgiven:
+        yield f"[forgiven: {debt}]"
+    for line in entry.invoice_lines:
+        yield f"[{line.amount} on the next invoice]"
+
+
+def changes_between(before: Subscription | None, after: Subscription) -> dict[str, Change]:
+    """Every field that differs, version aside."""
+    return {
+        field.name: Change(None if before is None else getattr(before, field.name), getattr(after, field.name))
+        for field in attrs.fields(Subscription)
+        if field.name != "version" and (before is None or getattr(before, field.name) != getattr(after, field.name))
+    }
+
+
+def fold(entries: Iterable[Entry]) -> Subscription | None:
+    """The snapshot that the entries, in order, lead to; None for no entries.
+
+    Raises InvalidValue where an entry does not follow from the one before it: a version is missing, or what it says
+    stood before did not.
+    """
+    snapshot: Subscription | None = None
+    for entry in entries:
+        after = {name: change.after for name, change in entry.changes.items()}
+        if snapshot is None:
+            snapshot = Subscription(**after, version=entry.version)
+            continue
+        stale = [name for name, change in entry.changes.items() if getattr(snapshot, name) != change.before]
+        if stale or entry.version != snapshot.version + 1:
+            raise InvalidValue(
+                "entries",
+                f"{entry.id} does not follow version {snapshot.version} ({', '.join(stale)})",
+                "Pass a whole history.",
+            )
+        snapshot = snapshot.changed({**after, "version": entry.version})
+    return snapshot

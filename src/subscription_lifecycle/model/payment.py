@@ -1,0 +1,105 @@
+"""What became of money that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import attrs
+
+from subscription_lifecycle.model import validation
+from subscription_lifecycle.model.mapping import frozen_mapping
+from subscription_lifecycle.model.money import Money
+from subscription_lifecycle.model.payment_method import PaymentMethod
+
+
+def _action(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    return frozen_mapping(validation.json_value("next_action", value))
+
+
+@attrs.frozen
+class CaptureRequest:
+    """One payment to take. `reference` is ours: the idempotency key, and the name by which the payment is found again."""
+
+    reference: str
+    amount: Money
+    payment_method: PaymentMethod
+    customer: str
+    subscription: str
+    customer_present: bool
+    description: str
+
+
+@attrs.frozen
+class Captured:
+    """The money came, at the gateway's own instant."""
+
+    gateway_id: str = attrs.field(validator=validation.name)
+    at: datetime = attrs.field(validator=validation.an_instant)
+
+
+@attrs.frozen
+class Declined:
+    """The money did not come. `retryable`: the same method may succeed later (a soft decline)."""
+
+    code: str = attrs.field(validator=validation.name)
+    retryable: bool = attrs.field(default=True, validator=validation.a(bool))
+    gateway_id: str | None = attrs.field(default=None, validator=validation.optional(validation.name))
+
+
+@attrs.frozen
+class ActionRequired:
+    """The customer must act first (strong authentication); `next_action` is for the page that asks them."""
+
+    gateway_id: str = attrs.field(validator=validation.name)
+    next_action: Mapping[str, Any] = attrs.field(factory=dict, converter=_action, hash=False)
+
+
+@attrs.frozen
+class Processing:
+    """The money is on its way, for days perhaps (a bank debit)."""
+
+    gateway_id: str = attrs.field(validator=validation.name)
+
+
+@attrs.frozen
+class ChargedBack:
+    """The customer's bank took captured money back."""
+
+    gateway_id: str = attrs.field(validator=validation.name)
+
+
+@attrs.frozen
+class ChargebackReversed:
+    """A chargeback was undone: the money is here again."""
+
+    gateway_id: str = attrs.field(validator=validation.name)
+
+
+PaymentOutcome = Captured | Declined | ActionRequired | Processing | ChargedBack | ChargebackReversed
+
+
+@attrs.frozen
+class Refunded:
+    """The gateway took the refund on."""
+
+    gateway_id: str = attrs.field(validator=validation.name)
+
+
+PaymentStatus = Literal["captured", "declined", "customer_action", "processing", "unknown", "submitted"]
+
+
+@attrs.frozen
+class Payment:
+    """A payment as it stands: our reference, what was asked, and what is known."""
+
+    reference: str
+    amount: Money
+    method: PaymentMethod
+    status: PaymentStatus
+    gateway_id: str | None = None
+    at: datetime | None = None
+    code: str | None = None
+    retryable: bool = False
+    next_action: Mapping[str, Any] | None = attrs.field(default=None, hash=False)

@@ -1,0 +1,61 @@
+"""What was bought."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from subscription_lifecycle.errors import InvalidValue
+from subscription_lifecycle.model import validation
+from subscription_lifecycle.model.money import Money
+from subscription_lifecycle.model.schedule import Period
+
+
+@attrs.frozen
+class Plan:
+    """A price per billing period and unit, paid in advance. `term` is the commitment; without one it is the billing period.
+
+    Raises InvalidValue for a negative price, and for a term that is not a whole number of billing periods.
+    """
+
+    id: str = attrs.field(validator=validation.name)
+    price: Money = attrs.field(validator=validation.a(Money))
+    billing: Period = attrs.field(validator=validation.a(Period))
+    term: Period | None = attrs.field(default=None, validator=validation.optional(validation.a(Period)))
+    trial: Period | None = attrs.field(default=None, validator=validation.optional(validation.a(Period)))
+
+    @price.validator
+    def _not_negative(self, _: attrs.Attribute[Money], value: Money) -> None:
+        if value.minor < 0:
+            raise InvalidValue("price", f"{value} is negative", "Pass a price of zero or more.")
+
+    @term.validator
+    def _whole_periods(self, _: attrs.Attribute[Any], value: Period | None) -> None:
+        if value is not None and not _whole(value, self.billing):
+            raise InvalidValue(
+                "term",
+                f"{value} is not a whole number of billing periods of {self.billing}",
+                "Pass a multiple of them.",
+            )
+
+    @property
+    def periods_per_term(self) -> int:
+        return 1 if self.term is None else _units(self.term)[1] // _units(self.billing)[1]
+
+
+def _units(period: Period) -> tuple[str, int]:
+    match period.unit:
+        case "day":
+            return "day", period.count
+        case "week":
+            return "day", 7 * period.count
+        case "month":
+            return "month", period.count
+        case _:
+            return "month", 12 * period.count
+
+
+def _whole(term: Period, billing: Period) -> bool:
+    (kind, count), (other, part) = _units(term), _units(billing)
+    return kind == other and count % part == 0

@@ -1,0 +1,230 @@
+"""What a host plugs in: a store, a payment gateway, and three callables.
+
+`Clock` tells the time, aware. `Facts` answers, before a decision, what the snapshot lacks: JSON, asked with the
+subscription (None where one is being created) and the command. A `Listener` hears of each entry after it is committed,
+at least once, in order per subscription.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+import attrs
+
+from subscription_lifecycle.machine.decision import Decision
+from subscription_lifecycle.model.charge import InvoiceLine, Reminder
+from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.entry import Entry
+from subscription_lifecycle.model.money import Money
+from subscription_lifecycle.model.payment import (
+    ActionRequired,
+    Captured,
+    CaptureRequest,
+    ChargebackReversed,
+    ChargedBack,
+    Declined,
+    Payment,
+    PaymentOutcome,
+    Processing,
+    Refunded,
+)
+from subscription_lifecycle.model.payment_method import PaymentMethod
+from subscription_lifecycle.model.state import State
+from subscription_lifecycle.model.subscription import Subscription
+
+__all__ = [
+    "JSON",
+    "ActionRequired",
+    "Answer",
+    "Attempt",
+    "CaptureRequest",
+    "Captured",
+    "ChargebackReversed",
+    "ChargedBack",
+    "ClaimTaken",
+    "Clock",
+    "Declined",
+    "Facts",
+    "InvoiceStore",
+    "Listener",
+    "PaymentGateway",
+    "PaymentOutcome",
+    "Processing",
+    "Refunded",
+    "SearchableStore",
+    "Store",
+    "Stored",
+    "VerifyingGateway",
+    "VoidingGateway",
+    "Write",
+]
+
+JSON: TypeAlias = Any
+Clock: TypeAlias = Callable[[], datetime]
+Facts: TypeAlias = Callable[[Subscription | None, Command], Mapping[str, JSON]]
+Listener: TypeAlias = Callable[[Entry], None]
+
+
+@attrs.frozen(kw_only=True)
+class Attempt:
+    """The stored intent to move money for one decision, written before the money moves.
+
+    `reference` names the payment everywhere: idempotency key, merchant reference, webhook. The decision is pinned: a
+    resumed attempt is never decided again. `entries` are the entries written with it, `check_at` is when to look the
+    payment up, `gives_up_at` when an unfinished one is given up; both are instants in UTC.
+    """
+
+    reference: str
+    key: str
+    decision: Decision
+    payment: Payment
+    first_version: int
+    opened_at: datetime
+    check_at: datetime
+    gives_up_at: datetime
+
+    @property
+    def request(self) -> CaptureRequest:
+        """What the gateway is asked, the same each time it is asked."""
+        before = self.decision.before
+        return CaptureRequest(
+            reference=self.reference,
+            amount=self.payment.amount,
+            payment_method=self.payment.method,
+            customer=before.customer,
+            subscription=before.id,
+            customer_present=not self.decision.timed,
+            description=f"{before.plan.id}: {self.decision.command.title}",
+        )
+
+
+@attrs.frozen
+class Answer:
+    """What was answered under an idempotency key: which command it was, how it ended, and the versions it wrote.
+
+    "open": its payment is not settled; "applied"; "declined": PaymentDeclined was raised.
+    """
+
+    key: str
+    command: Command
+    status: Literal["open", "applied", "declined"]
+    first_version: int
+    last_version: int
+    reminders: tuple[Reminder, ...] = ()
+
+
+@attrs.frozen
+class Stored:
+    """What a store holds of one subscription: the snapshot, the open attempt, and the answer given under the key asked for."""
+
+    subscription: Subscription
+    attempt: Attempt | None = None
+    answer: Answer | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Write:
+    """One transaction: all of it or nothing.
+
+    The stored version must be `expected` (0: nothing is stored yet), else ConcurrentChange; a write whose `id` was
+    written before does nothing, whatever came after. `subscription` replaces the snapshot, `attempt` the open attempt
+    (None: none is open), `entries` are appended, `answers` replace those of their keys, `claims` are taken (ClaimTaken
+    when another subscription holds one), and the invoice lines in the entries become open lines of their customer.
+    `due_at`: when the clock must look again (UTC), None for never.
+    """
+
+    id: str
+    expected: int
+    subscription: Subscription
+    entries: tuple[Entry, ...]
+    attempt: Attempt | None
+    answers: tuple[Answer, ...]
+    due_at: datetime | None
+    claims: tuple[str, ...] = ()
+
+
+class ClaimTaken(Exception):
+    """A unique key is held by another subscription; nothing was written."""
+
+
+class Store(Protocol):
+    """Where subscriptions live. May be shared between threads. `check_store` in `testing` proves an implementation."""
+
+    def load(self, id: str, key: str | None, /) -> Stored | None:
+        """Everything needed to decide, in one consistent read."""
+
+    def write(self, write: Write, /) -> None:
+        """One transaction, as Write says. Raises ConcurrentChange or ClaimTaken; then nothing was written."""
+
+    def find(self, reference: str, /) -> str | None:
+        """The subscription that a payment was ever asked for."""
+
+    def due(self, until: datetime, limit: int, /) -> Sequence[str]:
+        """Ids whose `due_at` is not later, the earliest first."""
+
+    def history(self, id: str, /) -> Sequence[Entry]:
+        """All entries, by version."""
+
+    def undelivered(self, limit: int, /) -> Sequence[Entry]:
+        """Entries not yet marked delivered, by version within a subscription."""
+
+    def delivered(self, entries: Sequence[Entry], /) -> None:
+        """Mark them; marking twice does nothing."""
+
+
+@runtime_checkable
+class SearchableStore(Protocol):
+    """A store that lists subscriptions, by id."""
+
+    def search(
+        self, customer: str | None, states: Sequence[State] | None, after: str | None, limit: int, /
+    ) -> Sequence[Subscription]:
+        """Those of a customer, in one of the states, with ids after that one."""
+
+
+@runtime_checkable
+class InvoiceStore(Protocol):
+    """A store that keeps invoice lines."""
+
+    def take_invoice_lines(self, customer: str, invoice: str, /) -> Sequence[InvoiceLine]:
+        """Put every open line of the customer on that invoice, and return all lines of the invoice; again: the same."""
+
+    def invoice_lines(self, invoice: str, /) -> Sequence[InvoiceLine]:
+        """The lines of an invoice."""
+
+
+class PaymentGateway(Protocol):
+    """Where money is. `capture` *returns* a decline; whatever it *raises* means that nobody knows.
+
+    `idempotency_window`: how long the gateway remembers a reference; None: for ever.
+    """
+
+    @property
+    def idempotency_window(self) -> timedelta | None: ...
+
+    def capture(self, request: CaptureRequest, /) -> PaymentOutcome:
+        """Take the money. The same reference again is the same payment."""
+
+    def find(self, reference: str, /) -> PaymentOutcome | None:
+        """What became of a payment. None: there is certainly nothing there."""
+
+    def refund(self, reference: str, amount: Money, /) -> Refunded:
+        """Give back part of a captured payment; idempotent by the payment's reference."""
+
+
+@runtime_checkable
+class VoidingGateway(Protocol):
+    """A gateway that can stop a payment before it is captured."""
+
+    def void(self, reference: str, /) -> bool:
+        """Whether it is certain now that this payment will not be captured."""
+
+
+@runtime_checkable
+class VerifyingGateway(Protocol):
+    """A gateway that can look at a payment method without charging it."""
+
+    def verify(self, payment_method: PaymentMethod, /) -> Declined | None:
+        """Why it cannot be used; None when it can."""

@@ -1,0 +1,116 @@
+"""What a transition asks for, in money. Each rule answers for one purpose; a row adds several up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from subscription_lifecycle.machine.guard import Context
+from subscription_lifecycle.machine.transition import nothing
+from subscription_lifecycle.model.calendar import local_day
+from subscription_lifecycle.model.charge import Charge, ChargeLine
+from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.money import Money
+from subscription_lifecycle.model.schedule import BillingPeriod
+from subscription_lifecycle.standard.commands import ReportInvoice
+from subscription_lifecycle.standard.states import ACTIVE, PAST_DUE
+
+__all__ = [
+    "all_forgiven",
+    "all_owed",
+    "arrears",
+    "invoice_paid",
+    "nothing",
+    "one_period",
+    "recharge",
+    "rest_of_period",
+    "unserved_days",
+]
+
+AnyCommand = Context[Command]
+
+
+def price_of(context: AnyCommand, period: BillingPeriod) -> Money:
+    """The plan's price for the quantity; of a shorter stretch than a whole period, the part by days."""
+    whole = context.dates.schedule.period_containing(period.start)
+    price = context.subscription.price
+    if period.days >= whole.days:
+        return price
+    return price.prorated(period.days, whole.days, rounding=context.policy.rounding)
+
+
+def one_period(context: AnyCommand) -> Charge:
+    """The period that is billed (S22), and with policy `served_unpaid="owed"` the earlier ones that had access."""
+    owed = context.dates.served_unpaid if context.policy.served_unpaid == "owed" else ()
+    periods = (*owed, *([] if context.dates.billed is None else [context.dates.billed]))
+    return Charge(tuple(ChargeLine("period", price_of(context, period), period) for period in periods))
+
+
+def rest_of_period(context: AnyCommand) -> Charge:
+    """What is left of the current period, by days, today included."""
+    return one_period(context)
+
+
+def all_owed(context: AnyCommand) -> Charge:
+    """Every debt, oldest first."""
+    debts = context.subscription.arrears
+    return Charge(tuple(ChargeLine("arrears", debt.amount, debt.period) for debt in debts), settles=debts)
+
+
+def all_forgiven(context: AnyCommand) -> Charge:
+    """Every debt is let go of; the entry says by whom."""
+    return Charge(forgives=context.subscription.arrears)
+
+
+def arrears(context: AnyCommand) -> Charge:
+    """What policy does with debts on a reactivation: collects, keeps or forgives them (A3)."""
+    match context.policy.arrears:
+        case "collect":
+            return all_owed(context)
+        case "forgive":
+            return all_forgiven(context)
+        case "keep":
+            return Charge(holds=context.subscription.arrears)
+
+
+def recharge(context: AnyCommand) -> Charge:
+    """Of what a cancellation refunded, the part for the days still to come (A4)."""
+    lines = []
+    for paid in context.subscription.settlements:
+        if paid.refunded is None or paid.refunded_from is None or paid.period.end <= context.today:
+            continue
+        start = max(context.today, paid.period.start)
+        refunded = (paid.period.end - paid.refunded_from).days
+        amount = paid.refunded.prorated((paid.period.end - start).days, refunded, rounding=context.policy.rounding)
+        lines.append(ChargeLine("recharge", amount, BillingPeriod(start, paid.period.end)))
+    return Charge(tuple(lines))
+
+
+def unserved_days(context: AnyCommand) -> Charge:
+    """Days that were paid and blocked become credit, where service comes back."""
+    subscription = context.subscription
+    if context.target not in (ACTIVE, PAST_DUE) or subscription.since is None:
+        return Charge()
+    blocked = local_day(subscription.since, subscription.time_zone)
+    if subscription.paid_through <= blocked:
+        return Charge()
+    paid = [settlement for settlement in subscription.settlements if settlement.refunded is None]
+    if paid:
+        parts = [
+            settlement.amount.prorated(
+                min((settlement.period.end - blocked).days, settlement.period.days), settlement.period.days
+            )
+            for settlement in paid
+            if settlement.period.end > blocked
+        ]
+    else:
+        whole = subscription.schedule.period_containing(subscription.paid_through - timedelta(days=1))
+        days = min((subscription.paid_through - blocked).days, whole.days)
+        parts = [subscription.price.prorated(days, whole.days, rounding=context.policy.rounding)]
+    return Charge(credits=sum(parts, Money.zero(subscription.currency)))
+
+
+def invoice_paid(context: Context[ReportInvoice]) -> Charge:
+    """The debts of that invoice were paid elsewhere."""
+    return Charge(
+        settles=tuple(debt for debt in context.subscription.arrears if debt.invoice == context.command.invoice)
+    )

@@ -1,0 +1,196 @@
+"""When the clock acts, and the deadlines that states are entered with.
+
+Due rules are pure functions of subscription and policy to an instant; deadlines are local days, pinned when a state is
+entered. A window counts from the event; one that ends in deletion counts from the moment its entry is written, so that
+nothing irreversible comes sooner than announced.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+from subscription_lifecycle.machine.guard import Context
+from subscription_lifecycle.model.calendar import days_after, start_of_day
+from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.policy import Policy
+from subscription_lifecycle.model.subscription import Subscription
+from subscription_lifecycle.standard.states import ACTIVE, CANCELLED, DISABLED, EXPIRED, PAST_DUE, SCHEDULED, TRIALING
+
+AnyCommand = Context[Command]
+
+
+# -- when the clock acts ------------------------------------------------------------------------------------------------
+
+
+def billing_date(subscription: Subscription, policy: Policy) -> datetime | None:
+    """The next billing date, while recurring billing is on or the term runs on (inside a term instalments are due)."""
+    if subscription.recurring_billing or subscription.next_billing_date < subscription.term_end:
+        return _begins(subscription, subscription.next_billing_date)
+    return None
+
+
+def first_billing_date(subscription: Subscription, policy: Policy) -> datetime | None:
+    """The first day that is billed."""
+    return _begins(subscription, subscription.next_billing_date)
+
+
+def end_of_term(subscription: Subscription, policy: Policy) -> datetime | None:
+    """The term's end, where recurring billing is off and every instalment was billed."""
+    if subscription.recurring_billing or subscription.next_billing_date < subscription.term_end:
+        return None
+    return _begins(subscription, subscription.term_end)
+
+
+def end_of_trial(subscription: Subscription, policy: Policy) -> datetime | None:
+    """The trial's end, where it turns into a paid period: recurring billing is on and a payment method is there (A13)."""
+    return first_billing_date(subscription, policy) if _converts(subscription) else None
+
+
+def end_of_unconverted_trial(subscription: Subscription, policy: Policy) -> datetime | None:
+    """The trial's end, where it does not turn into a paid period (A13)."""
+    return None if _converts(subscription) else first_billing_date(subscription, policy)
+
+
+def _converts(subscription: Subscription) -> bool:
+    return subscription.recurring_billing and subscription.payment_method is not None
+
+
+def date_of_cancellation(subscription: Subscription, policy: Policy) -> datetime | None:
+    """The day a cancellation was asked for."""
+    return None if subscription.cancellation is None else _begins(subscription, subscription.cancellation.on)
+
+
+def deadline(subscription: Subscription, policy: Policy) -> datetime | None:
+    """The promised end of the state."""
+    return None if subscription.until is None else _begins(subscription, subscription.until)
+
+
+def next_retry(subscription: Subscription, policy: Policy) -> datetime | None:
+    """The policy's next retry day, counted from the oldest debt; none for what is paid by invoice."""
+    oldest, method = _oldest_debt(subscription), subscription.payment_method
+    if oldest is None or (method is not None and policy.activation(method.kind) == "at_once"):
+        return None
+    last = max(oldest, subscription.attempted_on or oldest)
+    days = (oldest + timedelta(days=count) for count in policy.retry_after)
+    following = next((day for day in days if day > last), None)
+    return None if following is None else _begins(subscription, following)
+
+
+def end_of_retries(subscription: Subscription, policy: Policy) -> datetime | None:
+    """The end of the retries, or of the term where recurring billing is off, whichever is first."""
+    ends = [subscription.until or _end_of_retries(subscription, policy)]
+    if not subscription.recurring_billing and subscription.next_billing_date >= subscription.term_end:
+        ends.append(subscription.term_end)
+    found = [day for day in ends if day is not None]
+    return _begins(subscription, min(found)) if found else None
+
+
+def _begins(subscription: Subscription, day: date) -> datetime:
+    return start_of_day(day, subscription.time_zone)
+
+
+def _oldest_debt(subscription: Subscription) -> date | None:
+    return min((debt.since for debt in subscription.arrears if not debt.held), default=None)
+
+
+def _end_of_retries(subscription: Subscription, policy: Policy) -> date | None:
+    oldest = _oldest_debt(subscription)
+    return None if oldest is None else oldest + timedelta(days=policy.retry_days)
+
+
+# -- deadlines of the state that is entered -------------------------------------------------------------------------------
+
+
+def no_deadline(context: AnyCommand) -> date | None:
+    """The clock is held."""
+    return None
+
+
+def expired_window(context: AnyCommand) -> date | None:
+    """The days in EXPIRED, from the term's end."""
+    return days_after(context.at, context.policy.expired_days, context.subscription.time_zone)
+
+
+def disabled_window(context: AnyCommand) -> date | None:
+    """The days in DISABLED, from when it is written: deletion follows."""
+    return days_after(context.now, context.policy.disabled_days, context.subscription.time_zone)
+
+
+def cancelled_window(context: AnyCommand) -> date | None:
+    """The days in CANCELLED, from when it is written: deletion follows."""
+    return days_after(context.now, context.policy.cancelled_days, context.subscription.time_zone)
+
+
+def retries(context: AnyCommand) -> date | None:
+    """The days of retries, from the oldest debt."""
+    kept = context.subscription.until if context.subscription.state == PAST_DUE else None
+    oldest = _oldest_debt(context.subscription) or context.today
+    return kept or min(oldest, context.today) + timedelta(days=context.policy.retry_days)
+
+
+def end_of_service(context: AnyCommand) -> date | None:
+    """In ACTIVE, where recurring billing is off: a cancellation that was asked for, or the term's end."""
+    subscription = context.subscription
+    if subscription.recurring_billing:
+        return None
+    return _last_day(context)
+
+
+def end_of_service_now(context: AnyCommand) -> date | None:
+    """As recurring billing goes off; another state's deadline stays."""
+    return _last_day(context) if context.target == ACTIVE else context.subscription.until
+
+
+def no_end_of_service(context: AnyCommand) -> date | None:
+    """As recurring billing goes on; another state's deadline stays."""
+    return None if context.target == ACTIVE else context.subscription.until
+
+
+def deadline_if_settled(context: AnyCommand) -> date | None:
+    """As service is in good standing again; else the state's own deadline stays."""
+    return end_of_service(context) if context.target == ACTIVE else context.subscription.until
+
+
+def _last_day(context: AnyCommand) -> date:
+    _, term_end = context.row.commitment(context)
+    when = getattr(context.command, "when", None)
+    asked = when if isinstance(when, date) else None
+    scheduled = context.subscription.cancellation
+    days = [term_end, *([asked] if asked else []), *([scheduled.on] if scheduled else [])]
+    return min(days)
+
+
+def deadline_it_had(context: AnyCommand) -> date | None:
+    """The deadline of the state that is returned to; before deletion never less than a day that is still to come."""
+    subscription, held = context.subscription, context.subscription.held_until
+    match context.target:
+        case state if state == ACTIVE:
+            return end_of_service(context)
+        case state if state == PAST_DUE:
+            return held or retries(context)
+        case state if state in (TRIALING, SCHEDULED):
+            return context.dates.next_billing_date
+        case state if state == EXPIRED:
+            return held or expired_window(context)
+        case state if state == CANCELLED:
+            return held if held is not None and held > context.today else cancelled_window(context)
+        case state if state == DISABLED:
+            return held if held is not None and held > context.today else disabled_window(context)
+        case _:
+            return subscription.until
+
+
+def deadline_of_the_state(context: AnyCommand) -> date | None:
+    """The deadline it was brought with, or the window of its state from today."""
+    subscription = context.subscription
+    if subscription.until is not None or len(subscription.causes) and subscription.causes[0].name == "provider":
+        return subscription.until
+    windows = {
+        EXPIRED: expired_window,
+        DISABLED: disabled_window,
+        CANCELLED: cancelled_window,
+        PAST_DUE: retries,
+        ACTIVE: end_of_service,
+    }
+    rule = windows.get(subscription.state)
+    return subscription.next_billing_date if rule is None else rule(context)

@@ -1,0 +1,151 @@
+"""What else a transition changes in the snapshot, beside state, dates, debts and money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import attrs
+
+from subscription_lifecycle.machine.guard import Context
+from subscription_lifecycle.model.charge import Debt, RefundDue, Settlement
+from subscription_lifecycle.model.command import Command, FailPayment
+from subscription_lifecycle.model.money import Money
+from subscription_lifecycle.model.subscription import ScheduledCancellation
+from subscription_lifecycle.standard.commands import Cancel, Correct, ReportInvoice, SetRecurringBilling
+
+AnyCommand = Context[Command]
+Changes = Mapping[str, Any]
+
+
+def choose_payment_method(context: AnyCommand) -> Changes:
+    """The method the command brings goes on file (S12, S19)."""
+    return {"payment_method": context.payment_method}
+
+
+def set_recurring_billing(context: Context[SetRecurringBilling]) -> Changes:
+    """As asked; a scheduled cancellation is withdrawn when it goes on."""
+    return {"recurring_billing": True, "cancellation": None} if context.command.on else {"recurring_billing": False}
+
+
+def end_recurring_billing(context: AnyCommand) -> Changes:
+    """Cancelling switches recurring billing off, and nothing else ever does by itself."""
+    return {"recurring_billing": False, "cancellation": None}
+
+
+def schedule_cancellation(context: Context[Cancel]) -> Changes:
+    """It is remembered until its day, with the refund that was asked for."""
+    assert isinstance(context.command.when, date)
+    return {
+        "recurring_billing": False,
+        "cancellation": ScheduledCancellation(context.command.when, context.command.refund),
+    }
+
+
+def refund_as_asked(context: Context[Cancel]) -> Changes:
+    """Paid days go back as the command asks."""
+    return _refund(context, context.command.refund)
+
+
+def refund_as_scheduled(context: AnyCommand) -> Changes:
+    """Paid days go back as was asked when the cancellation was scheduled."""
+    scheduled = context.subscription.cancellation
+    return _refund(context, "none" if scheduled is None else scheduled.refund)
+
+
+def _refund(context: AnyCommand, refund: str) -> Changes:
+    """To the payment they came from; what came from credit, from an invoice or from elsewhere becomes credit."""
+    if refund == "none":
+        return {}
+    subscription = context.subscription
+    settlements, refunds, credit = (
+        [],
+        list(subscription.refunds),
+        subscription.credit or Money.zero(subscription.currency),
+    )
+    for paid in subscription.settlements:
+        if paid.refunded is not None or paid.period.end <= context.today:
+            settlements.append(paid)
+            continue
+        start = paid.period.start if refund == "full" else max(context.today, paid.period.start)
+        amount = paid.amount.prorated(
+            (paid.period.end - start).days, paid.period.days, rounding=context.policy.rounding
+        )
+        by_gateway = _by_gateway(paid, amount)
+        if by_gateway and paid.reference is not None:
+            refunds.append(RefundDue(paid.reference, by_gateway, f"{context.command.title} on {context.today}"))
+        credit = credit + amount - by_gateway
+        settlements.append(attrs.evolve(paid, refunded=amount, refunded_from=start))
+    given_back = [paid.refunded_from for paid in settlements if paid.refunded_from is not None]
+    return {
+        "settlements": tuple(settlements),
+        "refunds": tuple(refunds),
+        "credit": credit or None,
+        "paid_through": min([subscription.paid_through, *(max(day, context.today) for day in given_back)]),
+    }
+
+
+def _by_gateway(paid: Settlement, amount: Money) -> Money:
+    if paid.reference is None or paid.invoiced:
+        return Money.zero(amount.currency)
+    return min(amount, paid.amount - (paid.from_credit or Money.zero(amount.currency)))
+
+
+def forget_refunded(context: AnyCommand) -> Changes:
+    """What was refunded has been paid again, or is over."""
+    return {"settlements": tuple(paid for paid in context.subscription.settlements if paid.refunded is None)}
+
+
+def hold_the_clock(context: AnyCommand) -> Changes:
+    """While a block stands, the deadline of the state it left waits."""
+    return {"held_until": context.subscription.until}
+
+
+def release_the_clock(context: AnyCommand) -> Changes:
+    """The block is lifted."""
+    return {"held_until": None}
+
+
+def owe_the_period(context: AnyCommand) -> Changes:
+    """The period joins the arrears; nothing is captured for it alone."""
+    billed = context.dates.billed
+    assert billed is not None, "only a row that bills a period can owe it"
+    debt = Debt(billed, context.subscription.price, context.today)
+    return {"arrears": (*context.subscription.arrears, debt)}
+
+
+def owe_the_invoice(context: Context[ReportInvoice]) -> Changes:
+    """The lines of an unpaid invoice are debts, once each."""
+    subscription, invoice = context.subscription, context.command.invoice
+    known = {debt.period for debt in subscription.arrears}
+    lines = [line for line in context.command.lines if line.amount.minor > 0 and line.period not in known]
+    debts = tuple(Debt(line.period, line.amount, context.today, invoice=invoice) for line in lines)
+    return {
+        "arrears": tuple(sorted((*subscription.arrears, *debts), key=lambda debt: debt.period)),
+        "paid_through": min([subscription.paid_through, *(line.period.start for line in lines)]),
+    }
+
+
+def owe_what_was_paid(context: Context[FailPayment]) -> Changes:
+    """What the failed money had paid for is owed again, since today."""
+    subscription, command = context.subscription, context.command
+    left, debts = command.amount, []
+    for line in reversed(command.lines):
+        part = min(left, line.amount)
+        left = left - part
+        if part.minor > 0:
+            debts.append(Debt(line.period, part, context.today))
+    settlements = tuple(paid for paid in subscription.settlements if paid.reference != command.reference)
+    periods = [debt.period.start for debt in debts]
+    return {
+        "arrears": tuple(sorted((*subscription.arrears, *debts), key=lambda debt: debt.period)),
+        "settlements": settlements,
+        "paid_through": min([subscription.paid_through, *periods]),
+    }
+
+
+def correct(context: Context[Correct]) -> Changes:
+    """What the command names, and nothing else."""
+    asked = attrs.asdict(context.command, recurse=False)
+    return {name: value for name, value in asked.items() if name != "reason" and value is not None}

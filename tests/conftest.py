@@ -1,0 +1,23 @@
+"""Hypothesis profiles, chosen by HYPOTHESIS_PROFILE; slow tests start first."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Generating a whole life is slow and large; every other health check, and every flaky test, is a bug.
+settings.register_profile(
+    "quick",
+    deadline=None,
+    max_examples=60,
+    stateful_step_count=30,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.register_profile("ci", settings.get_profile("quick"))
+settings.register_profile("long", settings.get_profile("quick"), max_examples=5_000, stateful_step_count=80)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
