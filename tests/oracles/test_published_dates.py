@@ -282,6 +282,7 @@ def cycles(case: Case) -> list[Fraction]:
     billed, day = [], start
     while day <= target and day < end:
         period = schedule.period_containing(day)
+        assert period.start <= day < period.end
         billed.append(Fraction((min(period.end, end) - day).days, period.days))
         day = period.end
     return billed

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, Generic, Literal, TypeVar
 
-from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.actor import Actor
 from subscription_lifecycle.model.charge import Terms
+from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.mapping import frozen_mapping
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.payment_method import PaymentMethod

@@ -67,7 +67,7 @@ class Subscriptions(StandardCommands[Result]):
         self._performer = performer(store, gateway, clock, facts, lifecycle)
         self._facts = facts
 
-    # -- doing --------------------------------------------------------------------------------------------------------
+    # -- doing
 
     def execute(
         self, id: str, command: Command, *, by: Actor, idempotency_key: str, agreed: Terms | None = None
@@ -128,7 +128,7 @@ class Subscriptions(StandardCommands[Result]):
         """Finish open payments and refunds of subscriptions whose time has come, and deliver nothing else early."""
         return sweep(self.store, self._now, (), self._advance, None)
 
-    # -- asking -------------------------------------------------------------------------------------------------------
+    # -- asking
 
     def get(self, id: str) -> Subscription:
         """What is true now, due rows that move no money included. Raises UnknownSubscription."""
@@ -196,7 +196,7 @@ class Subscriptions(StandardCommands[Result]):
         found = self.store.search(customer, states, after, limit)
         return tuple(self.lifecycle.known(subscription) for subscription in found)
 
-    # -- inside -------------------------------------------------------------------------------------------------------
+    # -- inside
 
     def perform(self, effect: Effect) -> Any:
         """Answer one effect of a flow: the one place that all of them pass."""

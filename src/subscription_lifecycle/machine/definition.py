@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Hashable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -59,7 +59,7 @@ class Definition:
         self._interrupted_by = self._first_interrupted(found)
         self.interruptible: tuple[State, ...] = self._interruptible(found)
 
-    # -- reading ------------------------------------------------------------------------------------------------------
+    # -- reading
 
     @functools.cached_property
     def conditions(self) -> tuple[Condition, ...]:
@@ -156,7 +156,7 @@ class Definition:
             raise DefinitionError((f"{self.name} has no row that adds the cause {cause.name!r}.",))
         return found
 
-    # -- making another -----------------------------------------------------------------------------------------------
+    # -- making another
 
     def extend(self, *rows: Transition[Any], name: str | None = None, version: int | None = None) -> Lifecycle:
         """With these rows added at the end."""
@@ -240,7 +240,7 @@ class Definition:
             raise DefinitionError((f"{self.name} has no row for {on.title} from {source} {dict(where)}.",))
         return tuple(rows)
 
-    # -- reading the rows once ----------------------------------------------------------------------------------------
+    # -- reading the rows once
 
     def _first_interrupted(self, rows: Iterable[Transition[Any]]) -> dict[Cause | None, State]:
         found: dict[Cause | None, State] = {}

@@ -13,7 +13,7 @@ from subscription_lifecycle.machine import dispatch, render, verify
 from subscription_lifecycle.machine.deciding import hold, take
 from subscription_lifecycle.machine.decision import Decision
 from subscription_lifecycle.machine.definition import Definition
-from subscription_lifecycle.machine.guard import BillingDates, Context, Guard, Refusal
+from subscription_lifecycle.machine.guard import BillingDates, Context, Refusal
 from subscription_lifecycle.machine.transition import Transition, position
 from subscription_lifecycle.model import validation
 from subscription_lifecycle.model.actor import SYSTEM, Actor, Role
@@ -22,7 +22,7 @@ from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.model.mapping import frozen_mapping
 from subscription_lifecycle.model.policy import Policy
-from subscription_lifecycle.model.state import Access, Cause, Condition, State
+from subscription_lifecycle.model.state import Access, Condition, State
 from subscription_lifecycle.model.subscription import Subscription
 
 MOST_STEPS = 100_000
@@ -87,7 +87,7 @@ class Lifecycle(Definition):
             for name in self.states
         }
 
-    # -- asking -------------------------------------------------------------------------------------------------------
+    # -- asking
 
     def decide(
         self,
@@ -175,7 +175,7 @@ class Lifecycle(Definition):
         subscription = self.known(subscription)
         return self.policy_of(subscription).labels.get(subscription.state.name, subscription.state.published)
 
-    # -- time ---------------------------------------------------------------------------------------------------------
+    # -- time
 
     def catch_up(self, subscription: Subscription, now: datetime) -> CaughtUp:
         """Apply what is due and moves no money, oldest first, up to the first charge that must really be made.
@@ -237,7 +237,7 @@ class Lifecycle(Definition):
             subscription = step.after
         raise self._restless(subscription)
 
-    # -- choosing a row -----------------------------------------------------------------------------------------------
+    # -- choosing a row
 
     def _context(
         self, subscription: Subscription, command: Command, by: Actor, at: datetime, facts: Mapping[str, Any]
@@ -355,7 +355,7 @@ class Lifecycle(Definition):
         message = f"{command.title.capitalize()} is not possible while the subscription is {condition}."
         return NotPossible((Refusal("not_possible", message, remedy),), possible)
 
-    # -- the table as something else ----------------------------------------------------------------------------------
+    # -- the table as something else
 
     def to_markdown(self) -> str:
         """The table, one row a line."""

@@ -90,10 +90,10 @@ from subscription_lifecycle.standard.guards import (
 from subscription_lifecycle.standard.reminders import buys_few_days, paid_days_are_lost, recurring_billing_is_off
 
 __all__ = [
-    "BillingDates",
-    "ChargeLine",
     "INTERRUPTED_STATE",
     "SAME_STATE",
+    "BillingDates",
+    "ChargeLine",
     "advanced",
     "all_forgiven",
     "all_owed",

@@ -78,7 +78,7 @@ def _periods(schedule: BillingSchedule, start: date, end: date) -> tuple[Billing
     return tuple(found)
 
 
-# -- the commitment -----------------------------------------------------------------------------------------------------
+# -- the commitment
 
 
 def _term_from(context: AnyCommand, start: date) -> tuple[date, date]:

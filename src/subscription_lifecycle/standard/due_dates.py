@@ -19,7 +19,7 @@ from subscription_lifecycle.standard.states import ACTIVE, CANCELLED, DISABLED, 
 AnyCommand = Context[Command]
 
 
-# -- when the clock acts ------------------------------------------------------------------------------------------------
+# -- when the clock acts
 
 
 def billing_date(subscription: Subscription, policy: Policy) -> datetime | None:
@@ -98,7 +98,7 @@ def _end_of_retries(subscription: Subscription, policy: Policy) -> date | None:
     return None if oldest is None else oldest + timedelta(days=policy.retry_days)
 
 
-# -- deadlines of the state that is entered -------------------------------------------------------------------------------
+# -- deadlines of the state that is entered
 
 
 def no_deadline(context: AnyCommand) -> date | None:
@@ -183,7 +183,7 @@ def deadline_it_had(context: AnyCommand) -> date | None:
 def deadline_of_the_state(context: AnyCommand) -> date | None:
     """The deadline it was brought with, or the window of its state from today."""
     subscription = context.subscription
-    if subscription.until is not None or len(subscription.causes) and subscription.causes[0].name == "provider":
+    if subscription.until is not None or (len(subscription.causes) and subscription.causes[0].name == "provider"):
         return subscription.until
     windows = {
         EXPIRED: expired_window,

@@ -37,7 +37,7 @@ def _due(context: AnyCommand) -> bool:
     return due is not None and due <= context.at
 
 
-# -- who may ask --------------------------------------------------------------------------------------------------------
+# -- who may ask
 
 
 @guard(
@@ -85,7 +85,7 @@ def is_reported(context: AnyCommand) -> bool:
     return Role.CLOCK in context.by.roles
 
 
-# -- how it is paid -----------------------------------------------------------------------------------------------------
+# -- how it is paid
 
 
 @guard(
@@ -156,7 +156,7 @@ def _by_invoice(method: PaymentMethod | None, policy: Policy) -> bool:
     return method is not None and policy.activation(method.kind) == "at_once"
 
 
-# -- what must hold -----------------------------------------------------------------------------------------------------
+# -- what must hold
 
 
 @guard("arrears.none", "Nothing is owed.", remedy="There is nothing to do.")

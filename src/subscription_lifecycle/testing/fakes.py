@@ -92,7 +92,7 @@ class FakeGateway:
         self._clock = clock or (lambda: datetime(2024, 1, 1, tzinfo=UTC))
         self._lock = threading.RLock()
 
-    # -- told by a test -----------------------------------------------------------------------------------------------
+    # -- told by a test
 
     def decline_next(self, *, code: str = "insufficient_funds", retryable: bool = True) -> None:
         self._next.append(Declined(code, retryable))
@@ -114,7 +114,7 @@ class FakeGateway:
                 self._took(self._amounts[reference])
             self.ledger[reference] = outcome
 
-    # -- the port -----------------------------------------------------------------------------------------------------
+    # -- the port
 
     def capture(self, request: CaptureRequest, /) -> PaymentOutcome:
         with self._lock:
@@ -154,7 +154,7 @@ class FakeGateway:
             self.ledger[reference] = Declined("voided", retryable=False, gateway_id=f"ch_{reference}")
             return True
 
-    # -- inside -------------------------------------------------------------------------------------------------------
+    # -- inside
 
     def _outcome(self, request: CaptureRequest, told: str | Declined) -> PaymentOutcome:
         gateway_id = f"ch_{request.reference}"
