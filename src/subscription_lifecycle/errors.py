@@ -59,11 +59,9 @@ class LifecycleError(Exception):
 
     def as_dict(self) -> dict[str, Any]:
         """Code, message, money, repeat and the error's own fields, ready for JSON."""
-        own = (
-            {field.name: _plain(getattr(self, field.name)) for field in attrs.fields(type(self))}
-            if attrs.has(type(self))
-            else {}
-        )
+        kind: Any = type(self)
+        fields = attrs.fields(kind) if attrs.has(kind) else ()
+        own = {field.name: _plain(getattr(self, field.name)) for field in fields}
         return {"code": self.code, "message": str(self), "money": self.money, "repeat": self.repeat, **own}
 
 

@@ -88,6 +88,7 @@ class Attempt:
     @property
     def request(self) -> CaptureRequest:
         """What the gateway is asked, the same each time it is asked."""
+        ...
         before = self.decision.before
         return CaptureRequest(
             reference=self.reference,
@@ -154,24 +155,31 @@ class Store(Protocol):
 
     def load(self, id: str, key: str | None, /) -> Stored | None:
         """Everything needed to decide, in one consistent read."""
+        ...
 
     def write(self, write: Write, /) -> None:
         """One transaction, as Write says. Raises ConcurrentChange or ClaimTaken; then nothing was written."""
+        ...
 
     def find(self, reference: str, /) -> str | None:
         """The subscription that a payment was ever asked for."""
+        ...
 
     def due(self, until: datetime, limit: int, /) -> Sequence[str]:
         """Ids whose `due_at` is not later, the earliest first."""
+        ...
 
     def history(self, id: str, /) -> Sequence[Entry]:
         """All entries, by version."""
+        ...
 
     def undelivered(self, limit: int, /) -> Sequence[Entry]:
         """Entries not yet marked delivered, by version within a subscription."""
+        ...
 
     def delivered(self, entries: Sequence[Entry], /) -> None:
         """Mark them; marking twice does nothing."""
+        ...
 
 
 @runtime_checkable
@@ -182,6 +190,7 @@ class SearchableStore(Protocol):
         self, customer: str | None, states: Sequence[State] | None, after: str | None, limit: int, /
     ) -> Sequence[Subscription]:
         """Those of a customer, in one of the states, with ids after that one."""
+        ...
 
 
 @runtime_checkable
@@ -190,9 +199,11 @@ class InvoiceStore(Protocol):
 
     def take_invoice_lines(self, customer: str, invoice: str, /) -> Sequence[InvoiceLine]:
         """Put every open line of the customer on that invoice, and return all lines of the invoice; again: the same."""
+        ...
 
     def invoice_lines(self, invoice: str, /) -> Sequence[InvoiceLine]:
         """The lines of an invoice."""
+        ...
 
 
 class PaymentGateway(Protocol):
@@ -206,12 +217,15 @@ class PaymentGateway(Protocol):
 
     def capture(self, request: CaptureRequest, /) -> PaymentOutcome:
         """Take the money. The same reference again is the same payment."""
+        ...
 
     def find(self, reference: str, /) -> PaymentOutcome | None:
         """What became of a payment. None: there is certainly nothing there."""
+        ...
 
     def refund(self, reference: str, amount: Money, /) -> Refunded:
         """Give back part of a captured payment; idempotent by the payment's reference."""
+        ...
 
 
 @runtime_checkable
@@ -220,6 +234,7 @@ class VoidingGateway(Protocol):
 
     def void(self, reference: str, /) -> bool:
         """Whether it is certain now that this payment will not be captured."""
+        ...
 
 
 @runtime_checkable
@@ -228,3 +243,4 @@ class VerifyingGateway(Protocol):
 
     def verify(self, payment_method: PaymentMethod, /) -> Declined | None:
         """Why it cannot be used; None when it can."""
+        ...

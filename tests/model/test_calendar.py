@@ -225,6 +225,10 @@ class TestDaysAfter:
         assert days_after(instant, days, zone) <= days_after(instant + timedelta(minutes=1), days, zone)
         assert days_after(instant, days, zone) < days_after(instant, days + 1, zone)
 
+    def test_a_midnight_that_comes_twice_may_be_written_in_its_own_zone(self) -> None:
+        midnight = at("2024-11-03T04:00:00Z").astimezone(ZoneInfo("America/Havana"))
+        assert days_after(midnight, 1, "America/Havana") == date(2024, 11, 4)
+
     @pytest.mark.parametrize("days", [-1, 1.0, True, None, "1", 10**9, 3_999_999])
     def test_bad_days(self, days: Any) -> None:
         refused("days", lambda: days_after(at("2024-01-01T00:00:00Z"), days, "UTC"))

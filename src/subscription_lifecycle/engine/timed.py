@@ -48,7 +48,7 @@ def advance(lifecycle: Lifecycle, id: str, *, gateway: bool) -> Flow[tuple[Resul
             yield from save(lifecycle, "due", subscription.version, after, entries, None, (), now, None)
             results.append(Applied(after, entries))
         else:
-            _, refunded = yield from give_back(lifecycle, subscription)
+            yield from give_back(lifecycle, subscription)
             return tuple(results)
         stored = yield from loaded(id, None)
         if stored.attempt is not None or stored.subscription.version == subscription.version:

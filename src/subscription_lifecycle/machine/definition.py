@@ -201,7 +201,7 @@ class Definition:
     def with_policies(self, policies: Policy | Mapping[str, Policy] | None = None, **named: Policy) -> Lifecycle:
         """With these policies added or replaced by name; one alone replaces the default."""
         given = {"default": policies} if isinstance(policies, Policy) else dict(policies or {})
-        return type(self)(  # type: ignore[call-arg,return-value]
+        return type(self)(  # type: ignore[return-value]
             self.rows,
             policies={**self.policies, **given, **named},
             name=self.name,
@@ -210,7 +210,7 @@ class Definition:
         )
 
     def _with(self, rows: Iterable[Transition[Any]], name: str | None = None, version: int | None = None) -> Lifecycle:
-        return type(self)(  # type: ignore[call-arg,return-value]
+        return type(self)(  # type: ignore[return-value]
             rows,
             policies=self.policies,
             name=self.name if name is None else name,

@@ -85,7 +85,7 @@ def _add(
 
 def _selected_by(row: Transition[Any]) -> Callable[[Any], bool]:
     def selected(event: transitions.EventData) -> bool:
-        cursor: Cursor = event.model
+        cursor: Any = event.model
         subscription = cursor.context.subscription
         return row.selects(cursor.case, subscription.cause, *position(subscription, cursor.context.today))
 
@@ -95,7 +95,8 @@ def _selected_by(row: Transition[Any]) -> Callable[[Any], bool]:
 
 def _returns_to(name: str) -> Callable[[Any], bool]:
     def returns(event: transitions.EventData) -> bool:
-        return bool(event.model.returns_to == name)
+        cursor: Any = event.model
+        return bool(cursor.returns_to == name)
 
     returns.__name__ = f"it left {name}"
     return returns
@@ -104,7 +105,8 @@ def _returns_to(name: str) -> Callable[[Any], bool]:
 def _passes(guard: Any) -> Callable[[Any], bool]:
     def passes(event: transitions.EventData) -> bool:
         # The machine lets only True pass; a predicate that answers 1 or a match object means yes too.
-        return bool(guard.check(event.model.context))
+        cursor: Any = event.model
+        return bool(guard.check(cursor.context))
 
     passes.__name__ = guard.code
     return passes
@@ -116,7 +118,8 @@ def compile_table(machine: RowMachine) -> Table:
     for name, event in machine.events.items():
         sources: dict[str, Rows] = {}
         for source, candidates in event.transitions.items():
-            sources[source] = tuple(dict.fromkeys(candidate.row for candidate in candidates))
+            rows: list[Any] = list(candidates)
+            sources[source] = tuple(dict.fromkeys(candidate.row for candidate in rows))
         table[name] = MappingProxyType(sources)
     return MappingProxyType(table)
 

@@ -63,6 +63,10 @@ class Context(Generic[C_co]):
         return brought or self.subscription.payment_method
 
 
+def _details(details: Mapping[str, Any]) -> Mapping[str, Any]:
+    return frozen_mapping(details)
+
+
 @attrs.frozen
 class Refusal:
     """One guard's no: a stable code, a sentence, what helps, and which roles could."""
@@ -71,7 +75,7 @@ class Refusal:
     message: str
     remedy: str = ""
     allowed_roles: tuple[Role, ...] = ()
-    details: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen_mapping, hash=False)
+    details: Mapping[str, Any] = attrs.field(factory=dict, converter=_details, hash=False)
 
     def as_dict(self) -> dict[str, Any]:
         roles = [role.name for role in self.allowed_roles]

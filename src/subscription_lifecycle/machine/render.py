@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from subscription_lifecycle.machine.transition import Target, Transition, nothing, same, unchanged
 
 if TYPE_CHECKING:
-    from transitions import Machine
-
     from subscription_lifecycle.machine.definition import Definition
+    from subscription_lifecycle.machine.dispatch import RowMachine
 
 _COLUMNS = (
     "command",
@@ -71,7 +70,7 @@ def _name(rule: Any) -> str:
     return str(getattr(rule, "__name__", type(rule).__name__)).replace("_", " ")
 
 
-def edges(machine: Machine) -> list[tuple[str, str, list[str]]]:
+def edges(machine: RowMachine) -> list[tuple[str, str, list[str]]]:
     """Source, target and triggers of the machine, each pair once."""
     found: dict[tuple[str, str], dict[str, None]] = {}
     for name, event in machine.events.items():
@@ -81,14 +80,14 @@ def edges(machine: Machine) -> list[tuple[str, str, list[str]]]:
     return [(source, target, list(names)) for (source, target), names in found.items()]
 
 
-def mermaid(machine: Machine) -> str:
+def mermaid(machine: RowMachine) -> str:
     """`stateDiagram-v2`, as `transitions` draws it."""
     from subscription_lifecycle.machine.dispatch import graph
 
     return graph(machine)
 
 
-def dot(machine: Machine) -> str:
+def dot(machine: RowMachine) -> str:
     """A Graphviz digraph of the machine's states and triggers."""
     lines = ["digraph lifecycle {", "  rankdir=LR;", "  node [shape=box, style=rounded];"]
     lines += [f'  "{name}";' for name in machine.states]

@@ -84,7 +84,7 @@ class Transition(Generic[C]):
     date: Literal["ahead", "passed"] | None = attrs.field(default=None, kw_only=True)
     case: Hashable = attrs.field(default=None, kw_only=True)
     guards: tuple[Guard[C], ...] = attrs.field(default=(), converter=_several, kw_only=True)
-    charge: tuple[ChargeRule[C], ...] = attrs.field(default=nothing, converter=_several, kw_only=True)
+    charge: tuple[ChargeRule[C], ...] = attrs.field(default=(nothing,), converter=_several, kw_only=True)
     declined: State | None = attrs.field(default=None, kw_only=True)
     billing_date: BillingDateRule[C] = attrs.field(default=unchanged, kw_only=True)
     commitment: CommitmentRule[C] = attrs.field(default=same, kw_only=True)

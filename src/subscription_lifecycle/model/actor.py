@@ -40,7 +40,7 @@ def _roles(roles: Role | Iterable[Role]) -> frozenset[Role]:
         frozen = frozenset(found)
     except TypeError:
         frozen = frozenset()
-    if (not frozen and found != () and found != frozenset()) or not all(isinstance(role, Role) for role in frozen):
+    if (not frozen and found not in ((), frozenset())) or not all(isinstance(role, Role) for role in frozen):
         raise InvalidValue(
             "roles",
             f"{validation.brief(roles)} is not a Role or several",
@@ -54,7 +54,7 @@ class Actor:
     """Somebody, or the clock, with an id, one or several roles, and the customer they act for (None: any)."""
 
     id: str = attrs.field(validator=validation.name)
-    roles: frozenset[Role] = attrs.field(default=(), converter=_roles)
+    roles: frozenset[Role] = attrs.field(default=frozenset(), converter=_roles)
     customer: str | None = attrs.field(default=None, kw_only=True, validator=validation.optional(validation.name))
 
     def __str__(self) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -12,11 +12,13 @@ V = TypeVar("V")
 class FrozenMapping(dict[K, V]):
     """A dict that refuses changes, equals a plain dict and pickles."""
 
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError("this mapping belongs to an immutable value; make a new one instead")
+    if not TYPE_CHECKING:
 
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
+        def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+            raise TypeError("this mapping belongs to an immutable value; make a new one instead")
+
+        __setitem__ = __delitem__ = __ior__ = _refuse
+        clear = pop = popitem = setdefault = update = _refuse
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self))
@@ -25,5 +27,5 @@ class FrozenMapping(dict[K, V]):
         return FrozenMapping, (dict(self),)
 
 
-def frozen_mapping(mapping: Mapping[K, V] | Iterable[tuple[K, V]]) -> Mapping[K, V]:
+def frozen_mapping(mapping: Mapping[K, V]) -> Mapping[K, V]:
     return mapping if isinstance(mapping, FrozenMapping) else FrozenMapping(mapping)

@@ -12,6 +12,20 @@ from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.schedule import Period
 
 
+def _price(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    validation.a(Money)(_, attribute, value)
+    if value.minor < 0:
+        raise InvalidValue("price", f"{value} is negative", "Pass a price of zero or more.")
+
+
+def _term(plan: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    validation.a(Period)(plan, attribute, value)
+    if not _whole(value, plan.billing):
+        raise InvalidValue(
+            "term", f"{value} is not a whole number of billing periods of {plan.billing}", "Pass a multiple of them."
+        )
+
+
 @attrs.frozen
 class Plan:
     """A price per billing period and unit, paid in advance. `term` is the commitment; without one it is the billing period.
@@ -20,24 +34,10 @@ class Plan:
     """
 
     id: str = attrs.field(validator=validation.name)
-    price: Money = attrs.field(validator=validation.a(Money))
+    price: Money = attrs.field(validator=_price)
     billing: Period = attrs.field(validator=validation.a(Period))
-    term: Period | None = attrs.field(default=None, validator=validation.optional(validation.a(Period)))
+    term: Period | None = attrs.field(default=None, validator=validation.optional(_term))
     trial: Period | None = attrs.field(default=None, validator=validation.optional(validation.a(Period)))
-
-    @price.validator
-    def _not_negative(self, _: attrs.Attribute[Money], value: Money) -> None:
-        if value.minor < 0:
-            raise InvalidValue("price", f"{value} is negative", "Pass a price of zero or more.")
-
-    @term.validator
-    def _whole_periods(self, _: attrs.Attribute[Any], value: Period | None) -> None:
-        if value is not None and not _whole(value, self.billing):
-            raise InvalidValue(
-                "term",
-                f"{value} is not a whole number of billing periods of {self.billing}",
-                "Pass a multiple of them.",
-            )
 
     @property
     def periods_per_term(self) -> int:

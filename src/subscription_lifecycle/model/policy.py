@@ -14,11 +14,18 @@ from subscription_lifecycle.model.mapping import frozen_mapping
 
 Activation = Literal["captured", "submitted", "at_once"]
 
+CatchUp = Literal["hold"]
+HOLD: CatchUp = "hold"
+
 _days = validation.between(0, 36_500)
 
 
 def _role_set(roles: Role | Iterable[Role]) -> frozenset[Role]:
     return frozenset((roles,)) if isinstance(roles, Role) else frozenset(roles)
+
+
+def _country_set(countries: Iterable[str]) -> frozenset[str]:
+    return frozenset(countries)
 
 
 def _countries(_: Any, attribute: attrs.Attribute[Any], value: frozenset[str]) -> None:
@@ -63,11 +70,11 @@ class Policy:
     """How long a declined renewal is retried, counted from the oldest debt."""
     retry_after: tuple[int, ...] = attrs.field(default=(7, 14, 21, 28), validator=_rising)
     """The days of the retries, counted from the oldest debt."""
-    catch_up: Literal["hold"] = attrs.field(default="hold", validator=validation.one_of("hold"))
+    catch_up: CatchUp = attrs.field(default=HOLD, validator=validation.one_of("hold"))  # pyright: ignore[reportAssignmentType]
     """When more than one charge is due at once: hold them as debts and report them."""
 
-    billing_roles: frozenset[Role] = attrs.field(default=(Role.GLOBAL_ADMIN, Role.BILLING_ADMIN), converter=_role_set)
-    support_roles: frozenset[Role] = attrs.field(default=(Role.SUPPORT, Role.PROVIDER), converter=_role_set)
+    billing_roles: frozenset[Role] = attrs.field(default=frozenset((Role.GLOBAL_ADMIN, Role.BILLING_ADMIN)), converter=_role_set)
+    support_roles: frozenset[Role] = attrs.field(default=frozenset((Role.SUPPORT, Role.PROVIDER)), converter=_role_set)
     self_service: bool = attrs.field(default=True, validator=validation.a(bool))
     """False: only support reactivates (S11, S17)."""
 
@@ -100,7 +107,7 @@ class Policy:
     """Per kind: after how many days an unfinished payment is given up. Kinds not named: one day."""
     invoice: bool = attrs.field(default=True, validator=validation.a(bool))
     """Whether paying by invoice is offered."""
-    no_bank_account_in: frozenset[str] = attrs.field(default=(), converter=frozenset, validator=_countries)
+    no_bank_account_in: frozenset[str] = attrs.field(default=frozenset(), converter=_country_set, validator=_countries)
     """Countries where bank accounts are refused (S25)."""
 
     labels: Mapping[str, str] = attrs.field(factory=dict, converter=frozen_mapping, hash=False)

@@ -18,6 +18,10 @@ class Access(enum.StrEnum):
     NONE = "none"
 
 
+def _published(state: State) -> str:
+    return str(state.name).replace("_", " ").capitalize()
+
+
 @attrs.frozen
 class State:
     """A condition a subscription is in: an adjective. Its name is its identity, in code and in stored history.
@@ -28,13 +32,11 @@ class State:
 
     name: str = attrs.field(validator=validation.name)
     access: Access = attrs.field(default=Access.FULL, eq=False, kw_only=True, validator=validation.a(Access))
-    published: str = attrs.field(eq=False, kw_only=True, validator=validation.name)
+    published: str = attrs.field(
+        default=attrs.Factory(_published, takes_self=True), eq=False, kw_only=True, validator=validation.name
+    )
     settled: State | None = attrs.field(default=None, eq=False, kw_only=True, repr=False)
     final: bool = attrs.field(default=False, eq=False, kw_only=True, validator=validation.a(bool))
-
-    @published.default
-    def _published(self) -> str:
-        return str(self.name).replace("_", " ").capitalize()
 
     def __str__(self) -> str:
         return self.name.upper()

@@ -36,6 +36,23 @@ def _metadata(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return frozen_mapping(validation.json_value("metadata", dict(value)))
 
 
+def _optional_metadata(value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return None if value is None else _metadata(value)
+
+
+def _on_schedule(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    validation.a(Subscription)(_, attribute, value)
+    if value.next_billing_date != value.term_start and not value.schedule.is_date(value.next_billing_date):
+        raise InvalidValue(
+            "next_billing_date", f"{value.next_billing_date} is no date of the schedule", "Anchor the schedule on it."
+        )
+
+
+def _known_moment(_: Any, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value not in ("now", "term_end") and not validation.is_a(value, date):
+        raise InvalidValue("when", f"{validation.brief(value)} is no moment", 'Pass "now", "term_end" or a date.')
+
+
 @attrs.frozen(kw_only=True)
 class Start(Command):
     """Begin a subscription today, or on a later local day. With a trial in the plan, the trial comes first.
@@ -112,16 +129,7 @@ class Adopt(Command):
     """
 
     creates: ClassVar[bool] = True
-    subscription: Subscription = attrs.field(validator=validation.a(Subscription))
-
-    @subscription.validator
-    def _on_schedule(self, _: attrs.Attribute[Subscription], value: Subscription) -> None:
-        if value.next_billing_date != value.term_start and not value.schedule.is_date(value.next_billing_date):
-            raise InvalidValue(
-                "next_billing_date",
-                f"{value.next_billing_date} is no date of the schedule",
-                "Anchor the schedule on it.",
-            )
+    subscription: Subscription = attrs.field(validator=_on_schedule)
 
     def create(self, id: str, at: datetime) -> Subscription:
         return self.subscription.changed({"version": 0, "since": self.subscription.since or at})
@@ -153,15 +161,10 @@ class Reactivate(Command):
 class Cancel(Command):
     """End service: now, at the term's end, or on a local day; recurring billing goes off with it."""
 
-    when: Literal["now", "term_end"] | date = attrs.field()
+    when: Literal["now", "term_end"] | date = attrs.field(validator=_known_moment)
     refund: Literal["none", "prorated", "full"] = attrs.field(
         default="none", validator=validation.one_of("none", "prorated", "full")
     )
-
-    @when.validator
-    def _known_moment(self, _: attrs.Attribute[Any], value: object) -> None:
-        if value not in ("now", "term_end") and not validation.is_a(value, date):
-            raise InvalidValue("when", f"{validation.brief(value)} is no moment", 'Pass "now", "term_end" or a date.')
 
     @property
     def case(self) -> Hashable:
@@ -268,5 +271,5 @@ class Correct(Command):
     until: date | None = attrs.field(default=None, validator=validation.an_optional_day)
     credit: Money | None = attrs.field(default=None, validator=validation.optional(validation.a(Money)))
     metadata: Mapping[str, Any] | None = attrs.field(
-        default=None, converter=lambda value: None if value is None else _metadata(value), hash=False
+        default=None, converter=_optional_metadata, hash=False
     )
