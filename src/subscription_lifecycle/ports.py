@@ -62,9 +62,13 @@ __all__ = [
 ]
 
 JSON: TypeAlias = Any
+"""What JSON carries unchanged: text, whole numbers, booleans, lists and mappings of them."""
 Clock: TypeAlias = Callable[[], datetime]
+"""Tells the time, aware."""
 Facts: TypeAlias = Callable[[Subscription | None, Command], Mapping[str, JSON]]
+"""Answers, before a decision, what the snapshot lacks."""
 Listener: TypeAlias = Callable[[Entry], None]
+"""Hears each entry after it is on record, at least once."""
 
 
 @attrs.frozen(kw_only=True)
@@ -198,7 +202,10 @@ class InvoiceStore(Protocol):
     """A store that keeps invoice lines."""
 
     def take_invoice_lines(self, customer: str, invoice: str, /) -> Sequence[InvoiceLine]:
-        """Put every open line of the customer on that invoice, and return all lines of the invoice; again: the same."""
+        """Put every open line of the customer on that invoice, and return its lines.
+
+        Again: the same lines. An invoice that has lines may have been sent; what came later waits for another one.
+        """
         ...
 
     def invoice_lines(self, invoice: str, /) -> Sequence[InvoiceLine]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.domain.world import MakeWorld, World
 
 

@@ -8,21 +8,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.domain.world import CARD, SUPPORT, A, M, MakeWorld, World, Y, day, euros, instant, policy
 
 from subscription_lifecycle import (
     ACTIVE,
     DISABLED,
     EXPIRED,
     LAPSED,
-    BillingPeriod,
-    Entry,
     MONTHLY,
+    BillingPeriod,
+    Correct,
+    Entry,
     NotPossible,
     Plan,
     Reactivate,
     SetRecurringBilling,
 )
-from tests.domain.world import CARD, A, M, MakeWorld, World, Y, day, euros, instant, policy
 
 REMINDS_OF_RECURRING_BILLING = "recurring_billing.off"
 FEW_DAYS = "charge.few_days"
@@ -106,7 +107,7 @@ def played(last_sweep: str) -> World:
 
 @pytest.mark.parametrize("last_sweep", ["2024-05-10", "2024-03-10", "2024-03-20"], ids=["daily", "never", "died"])
 def test_t06_when_the_sweep_ran_changes_nothing(last_sweep: str) -> None:
-    """Assumed: "never" is never after recurring billing went off. Two renewals that nobody swept would be held (T39)."""
+    """Assumed: "never" is not once after recurring billing went off: two renewals unswept would be held (T39)."""
     world = played(last_sweep)
     assert (world.state, world.sub.cause) == (DISABLED, LAPSED)
     with world.new_captures("20.00"):
@@ -148,7 +149,7 @@ def test_t07_paid_to_1_february_2023(
 
 @pytest.mark.parametrize(("rule", "charge"), [("free", "20.00"), ("owed", "60.00")])
 def test_t08_two_months_were_served_unpaid(make_world: MakeWorld, rule: str, charge: str) -> None:
-    """"Owed" collects April and May together with June."""
+    """ "Owed" collects April and May together with June."""
     world = make_world("2024-01-01", policy(expired_days=90, served_unpaid=rule))
     world.start(M, off="2024-03-10")
     world.at("2024-06-20")
@@ -304,3 +305,13 @@ def test_the_switch_waits_until_service_is_back(t1: World) -> None:
         t1.at("2024-05-01")
     assert (t1.state, t1.sub.next_billing_date) == (ACTIVE, day("2024-06-01"))
 
+
+def test_a_date_that_support_moved_ahead_is_where_it_is_extended_from(t1: World) -> None:
+    """April is given away: the date is set to 1 May while expired, and a reactivation in April buys May."""
+    t1.at("2024-04-10")
+    t1.done(Correct(next_billing_date=day("2024-05-01"), reason="goodwill"), by=SUPPORT)
+    t1.at("2024-04-20")
+    with t1.new_captures("20.00"):
+        result = t1.reactivate()
+    assert result.subscription.next_billing_date == day("2024-06-01")
+    assert (result.entries[-1].billed, result.entries[-1].served_unpaid) == (period("2024-05-01", "2024-06-01"), ())

@@ -149,7 +149,7 @@ class World:
         **more: Any,
     ) -> Result:
         """Begin today; with `off`, play to that day and switch recurring billing off."""
-        settings = {"customer": "contoso", "by": ADMIN, "idempotency_key": "start"} | more
+        settings: dict[str, Any] = {"customer": "contoso", "by": ADMIN, "idempotency_key": "start"} | more
         result = self.subs.start(id, plan=plan, payment_method=payment_method, **settings)
         if off is not None:
             self.at(off)
@@ -231,6 +231,13 @@ class World:
         """The next so many payments are declined."""
         for _ in range(times):
             self.gateway.decline_next()
+
+    def unpaid(self, since: str, until: str) -> None:
+        """The renewal on that day is declined, and each retry up to `until`; later payments go through again."""
+        self.at(str(day(since) - timedelta(days=1)))
+        self.declining(6)
+        self.at(until)
+        self.gateway._next.clear()
 
 
 def _next_midnight(now: datetime) -> datetime:

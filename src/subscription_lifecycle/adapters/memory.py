@@ -108,6 +108,10 @@ class MemoryStore:
 
     def take_invoice_lines(self, customer: str, invoice: str, /) -> Sequence[InvoiceLine]:
         with self._lock:
+            taken = self.invoice_lines(invoice)
+            if taken:
+                # It may have been sent: what came later waits for the next one.
+                return taken
             for id, line in self._lines.items():
                 if line.customer == customer and line.invoice is None:
                     self._lines[id] = attrs.evolve(line, invoice=invoice)

@@ -30,6 +30,7 @@ class StandardCommands(Generic[R]):
     """
 
     def execute(self, id: str, command: Command, *, by: Actor, idempotency_key: str, agreed: Terms | None = None) -> R:
+        """The one verb: everything else on this page comes down to it."""
         raise NotImplementedError
 
     def start(

@@ -24,7 +24,7 @@ from subscription_lifecycle.engine.effects import (
 from subscription_lifecycle.errors import InvalidValue
 from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.model import validation
-from subscription_lifecycle.ports import Clock, Facts, PaymentGateway, Store, VoidingGateway
+from subscription_lifecycle.ports import Clock, Facts, PaymentGateway, Store, Stored, VoidingGateway
 
 T = TypeVar("T")
 
@@ -62,10 +62,7 @@ def performer(
             case Now():
                 return validation.instant("clock", clock())
             case Load(id, key):
-                stored = store.load(id, key)
-                return (
-                    None if stored is None else attrs.evolve(stored, subscription=lifecycle.known(stored.subscription))
-                )
+                return _known(lifecycle, store.load(id, key))
             case AskFacts(subscription, command):
                 return facts(subscription, command)
             case Save(write):
@@ -84,3 +81,17 @@ def performer(
                 return store.history(id)
 
     return perform
+
+
+def _known(lifecycle: Lifecycle, stored: Stored | None) -> Stored | None:
+    """A store may know states and causes by name only; also those in the pinned decision are looked at later."""
+    if stored is None:
+        return None
+    subscription, attempt = lifecycle.known(stored.subscription), stored.attempt
+    if attempt is not None:
+        pinned = attempt.decision
+        before, after = lifecycle.known(pinned.before), lifecycle.known(pinned.after)
+        declined = None if pinned.declined is None else lifecycle.known(pinned.declined)
+        decision = attrs.evolve(pinned, before=before, after=after, declined=declined)
+        attempt = attrs.evolve(attempt, decision=decision)
+    return attrs.evolve(stored, subscription=subscription, attempt=attempt)

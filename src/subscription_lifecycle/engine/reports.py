@@ -18,7 +18,15 @@ from subscription_lifecycle.model.actor import SYSTEM
 from subscription_lifecycle.model.charge import RefundDue
 from subscription_lifecycle.model.command import FailPayment, SettlePayment
 from subscription_lifecycle.model.entry import Entry
-from subscription_lifecycle.model.payment import Captured, ChargedBack, Declined, Payment, PaymentOutcome
+from subscription_lifecycle.model.payment import (
+    ActionRequired,
+    Captured,
+    ChargedBack,
+    Declined,
+    Payment,
+    PaymentOutcome,
+    Processing,
+)
 from subscription_lifecycle.ports import Stored
 
 
@@ -51,7 +59,7 @@ def report(lifecycle: Lifecycle, reference: str, outcome: PaymentOutcome) -> Flo
             return (yield from _late(lifecycle, stored, payment, now))
         case (Declined(), "submitted") | (ChargedBack(), "submitted" | "captured"):
             return (yield from _failed(lifecycle, stored, told, attrs.evolve(payment, status="declined"), now))
-        case (Captured(), "captured") | (Declined(), "declined"):
+        case (Captured(), "captured") | (Declined() | ChargedBack(), "declined") | (Processing() | ActionRequired(), _):
             return Applied(stored.subscription, (), last)
         case _:
             raise InvalidValue(
@@ -91,7 +99,8 @@ def _failed(lifecycle: Lifecycle, stored: Stored, told: list[Entry], payment: Pa
     try:
         decision = lifecycle.decide(before, command, by=SYSTEM, at=now)
     except NotPossible:
-        after, entry = record(lifecycle, before, "failed", command, now, {}, payment, "fail payment", None)
+        left = {"refunds": tuple(due for due in before.refunds if due.reference != payment.reference)}
+        after, entry = record(lifecycle, before, "failed", command, now, left, payment, "fail payment", None)
         entries: tuple[Entry, ...] = (entry,)
     else:
         after, entries = decision.begun(now, key=None, reference=payment.reference)

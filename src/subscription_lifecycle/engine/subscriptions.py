@@ -41,6 +41,8 @@ from subscription_lifecycle.standard.table import STANDARD
 
 Result = Applied | AwaitingPayment
 
+LARGEST_PAGE = 1_000_000
+
 
 class Subscriptions(StandardCommands[Result]):
     """A lifecycle with a store, a gateway, a clock, facts and listeners. May be shared between threads.
@@ -79,12 +81,8 @@ class Subscriptions(StandardCommands[Result]):
         """
         validation.named("id", id)
         validation.named("idempotency_key", idempotency_key)
-        if not isinstance(command, Command):
-            raise InvalidValue(
-                "command", f"{validation.brief(command)} is not a command", "Pass an instance, as in Renew()."
-            )
-        if not isinstance(by, Actor):
-            raise InvalidValue("by", f"{validation.brief(by)} is not an Actor", "Pass who asks.")
+        _is_command(command)
+        _is_actor(by)
         if agreed is not None and not isinstance(agreed, Terms):
             raise InvalidValue("agreed", f"{validation.brief(agreed)} is not Terms", "Pass the terms of a preview.")
         money = self.gateway is not None
@@ -106,13 +104,25 @@ class Subscriptions(StandardCommands[Result]):
         return run(reports.report(self.lifecycle, reference, outcome), self.perform)
 
     def report_invoice(self, invoice: str, *, paid: bool, by: Actor, idempotency_key: str) -> tuple[Result, ...]:
-        """Whether an invoice was paid, for every subscription with a line on it; unpaid makes arrears."""
+        """Whether an invoice was paid, for every subscription with a line on it; unpaid makes arrears, once."""
         lines = self._invoices().invoice_lines(validation.named("invoice", invoice))
-        results = []
+        results: list[Result] = []
         for id in dict.fromkeys(line.subscription for line in lines):
             command = ReportInvoice(invoice, paid, tuple(line for line in lines if line.subscription == id))
-            results.append(self.execute(id, command, by=by, idempotency_key=idempotency_key))
+            if paid or not self._is_known_unpaid(id, invoice, idempotency_key):
+                results.append(self.execute(id, command, by=by, idempotency_key=idempotency_key))
+            else:
+                results.append(Applied(self.get(id), ()))
         return tuple(results)
+
+    def _is_known_unpaid(self, id: str, invoice: str, key: str) -> bool:
+        """Whether the last word on it was unpaid: its debts were made then, and may have been paid since."""
+        told = [
+            (entry.command, entry.key)
+            for entry in self.store.history(id)
+            if isinstance(entry.command, ReportInvoice) and entry.command.invoice == invoice
+        ]
+        return bool(told) and told[-1][1] != key and not told[-1][0].paid
 
     def take_invoice_lines(self, *, customer: str, invoice: str) -> Sequence[InvoiceLine]:
         """Put the customer's open lines on an invoice; each line is on exactly one. Again: the same lines."""
@@ -122,6 +132,8 @@ class Subscriptions(StandardCommands[Result]):
 
     def sweep(self, *, limit: int | None = None) -> SweepReport:
         """Finish open payments, do what is due, deliver the outbox; safe to run twice and at once."""
+        if limit is not None:
+            validation.whole("limit", limit, 0, LARGEST_PAGE)
         return sweep(self.store, self._now, self.listeners, self._advance, limit)
 
     def recover(self) -> SweepReport:
@@ -143,7 +155,7 @@ class Subscriptions(StandardCommands[Result]):
 
     def history(self, id: str) -> tuple[Entry, ...]:
         """Every entry, oldest first. Raises UnknownSubscription."""
-        entries = tuple(self.store.history(id))
+        entries = tuple(self.store.history(validation.named("id", id)))
         if not entries:
             raise UnknownSubscription(id)
         return entries
@@ -157,7 +169,7 @@ class Subscriptions(StandardCommands[Result]):
             for entry in self.history(id)
             if entry.effective_at <= at and (known is None or entry.recorded_at <= known)
         ]
-        snapshot = fold(entries)
+        snapshot = fold(entries, gaps=True)
         if snapshot is None:
             return None
         snapshot = self.lifecycle.known(snapshot)
@@ -166,18 +178,19 @@ class Subscriptions(StandardCommands[Result]):
 
     def actions(self, id: str, *, by: Actor) -> tuple[Action, ...]:
         """Every command, and whether this actor may give it now (S10)."""
+        _is_actor(by)
         subscription, at = self._projected(id, None)
         return self.lifecycle.actions(subscription, by=by, at=at)
 
     def explain(self, id: str, command: Command, *, by: Actor, at: datetime | None = None) -> tuple[Refusal, ...]:
         """Every reason why the command would be refused; a charge that is due first is taken as paid."""
-        subscription, instant = self._projected(id, at, command)
+        subscription, instant = self._projected(id, at, _is_command(command))
         facts = self._facts(None if command.creates else subscription, command)
         return self.lifecycle.explain(subscription, command, by=by, at=instant, facts=facts)
 
     def preview(self, id: str, command: Command, *, by: Actor, at: datetime | None = None) -> Decision:
         """The decision as it would be made: terms, reminders, before and after. Raises as `execute` would."""
-        subscription, instant = self._projected(id, at, command)
+        subscription, instant = self._projected(id, at, _is_command(command))
         facts = self._facts(None if command.creates else subscription, command)
         return self.lifecycle.decide(subscription, command, by=by, at=instant, facts=facts)
 
@@ -192,8 +205,10 @@ class Subscriptions(StandardCommands[Result]):
         """Subscriptions by id, a page at a time: of a customer, in a state (as last recorded), after an id (S9)."""
         if not isinstance(self.store, SearchableStore):
             raise InvalidValue("store", "it cannot search", "Use a store with `search`.")
-        states = None if state is None else (state,) if isinstance(state, State) else tuple(state)
-        found = self.store.search(customer, states, after, limit)
+        for field, text in (("customer", customer), ("after", after)):
+            if text is not None:
+                validation.named(field, text)
+        found = self.store.search(customer, _states(state), after, validation.whole("limit", limit, 1, LARGEST_PAGE))
         return tuple(self.lifecycle.known(subscription) for subscription in found)
 
     # -- inside
@@ -219,6 +234,7 @@ class Subscriptions(StandardCommands[Result]):
 
     def _projected(self, id: str, at: datetime | None, command: Command | None = None) -> tuple[Subscription, datetime]:
         instant = self._now() if at is None else validation.instant("at", at)
+        validation.named("id", id)
         if command is not None and command.creates:
             if self.store.load(id, None) is not None:
                 raise AlreadyExists(id)
@@ -229,3 +245,26 @@ class Subscriptions(StandardCommands[Result]):
         if not isinstance(self.store, InvoiceStore):
             raise InvalidValue("store", "it keeps no invoice lines", "Use a store with `take_invoice_lines`.")
         return self.store
+
+
+def _is_command(command: Command) -> Command:
+    if not isinstance(command, Command):
+        raise InvalidValue(
+            "command", f"{validation.brief(command)} is not a command", "Pass an instance, as in Renew()."
+        )
+    return command
+
+
+def _is_actor(by: Actor) -> None:
+    if not isinstance(by, Actor):
+        raise InvalidValue("by", f"{validation.brief(by)} is not an Actor", "Pass who asks.")
+
+
+def _states(state: State | Iterable[State] | None) -> tuple[State, ...] | None:
+    if state is None:
+        return None
+    several = () if isinstance(state, (str, bytes)) or not isinstance(state, Iterable) else tuple(state)
+    states = (state,) if isinstance(state, State) else several
+    if not all(isinstance(one, State) for one in states) or (not states and not isinstance(state, (tuple, list, set))):
+        raise InvalidValue("state", f"{validation.brief(state)} is not a State or several", "Pass states.ACTIVE, ….")
+    return states

@@ -187,7 +187,7 @@ class Lifecycle(Definition):
         steps: list[Decision] = []
         holding = False
         while (due := self.due(subscription)) is not None and due.at <= now:
-            if len(steps) > MOST_STEPS:
+            if len(steps) > MOST_STEPS or self._stands_still(steps, due):
                 raise self._restless(subscription)
             context = self._due_context(subscription, due, now)
             if self._refusals(context):
@@ -221,6 +221,11 @@ class Lifecycle(Definition):
         )
         decision = take(self, row, context)
         return hold(row, decision, context) if entry.event == "held" else decision
+
+    def _stands_still(self, steps: list[Decision], due: Due) -> bool:
+        """More rows have been due at one instant than there are states."""
+        count = len(self.states) + 1
+        return len(steps) >= count and steps[-count].at == due.at
 
     def _falls_due_behind(self, held: Decision, now: datetime) -> bool:
         """Behind a renewal only another charge counts, behind a retry anything does."""

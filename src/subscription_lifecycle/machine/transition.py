@@ -28,6 +28,7 @@ class Target:
 INTERRUPTED_STATE: Final = Target("the state it left")
 """The state that service was interrupted in; while another cause stands, the state of that cause."""
 SAME_STATE: Final = Target("the same state")
+"""The state the subscription is in already."""
 
 ChargeRule: TypeAlias = Callable[[Context[C]], Charge]
 BillingDateRule: TypeAlias = Callable[[Context[C]], BillingDates]

@@ -40,7 +40,8 @@ def _roles(roles: Role | Iterable[Role]) -> frozenset[Role]:
         frozen = frozenset(found)
     except TypeError:
         frozen = frozenset()
-    if (not frozen and found not in ((), frozenset())) or not all(isinstance(role, Role) for role in frozen):
+    empty = isinstance(found, (tuple, frozenset)) and not found
+    if (not frozen and not empty) or not all(isinstance(role, Role) for role in frozen):
         raise InvalidValue(
             "roles",
             f"{validation.brief(roles)} is not a Role or several",

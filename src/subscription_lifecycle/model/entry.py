@@ -103,11 +103,11 @@ def changes_between(before: Subscription | None, after: Subscription) -> dict[st
     }
 
 
-def fold(entries: Iterable[Entry]) -> Subscription | None:
+def fold(entries: Iterable[Entry], *, gaps: bool = False) -> Subscription | None:
     """The snapshot that the entries, in order, lead to; None for no entries.
 
     Raises InvalidValue where an entry does not follow from the one before it: a version is missing, or what it says
-    stood before did not.
+    stood before did not. With `gaps` some may be left out: those that hold later than what was written after them.
     """
     snapshot: Subscription | None = None
     for entry in entries:
@@ -116,7 +116,7 @@ def fold(entries: Iterable[Entry]) -> Subscription | None:
             snapshot = Subscription(**after, version=entry.version)
             continue
         stale = [name for name, change in entry.changes.items() if getattr(snapshot, name) != change.before]
-        if stale or entry.version != snapshot.version + 1:
+        if not gaps and (stale or entry.version != snapshot.version + 1):
             raise InvalidValue(
                 "entries",
                 f"{entry.id} does not follow version {snapshot.version} ({', '.join(stale)})",

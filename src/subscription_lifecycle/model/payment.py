@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import attrs
 
+from subscription_lifecycle.errors import InvalidValue
 from subscription_lifecycle.model import validation
 from subscription_lifecycle.model.mapping import frozen_mapping
 from subscription_lifecycle.model.money import Money
@@ -15,6 +16,8 @@ from subscription_lifecycle.model.payment_method import PaymentMethod
 
 
 def _action(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InvalidValue("next_action", f"{validation.brief(value)} is not a mapping", "Pass JSON for your page.")
     return frozen_mapping(validation.json_value("next_action", value))
 
 
@@ -78,6 +81,7 @@ class ChargebackReversed:
 
 
 PaymentOutcome = Captured | Declined | ActionRequired | Processing | ChargedBack | ChargebackReversed
+"""What a gateway can say of a payment."""
 
 
 @attrs.frozen

@@ -28,6 +28,18 @@ def _country_set(countries: Iterable[str]) -> frozenset[str]:
     return frozenset(countries)
 
 
+def _texts(value: Mapping[str, str]) -> Mapping[str, str]:
+    return frozen_mapping(value)
+
+
+def _moments(value: Mapping[str, Activation]) -> Mapping[str, Activation]:
+    return frozen_mapping(value)
+
+
+def _counts(value: Mapping[str, int]) -> Mapping[str, int]:
+    return frozen_mapping(value)
+
+
 def _countries(_: Any, attribute: attrs.Attribute[Any], value: frozenset[str]) -> None:
     for country in value:
         validation.country(_, attribute, country)
@@ -93,14 +105,14 @@ class Policy:
 
     activates_on: Mapping[str, Activation] = attrs.field(
         factory=lambda: frozen_mapping({"bank_account": "submitted", "invoice": "at_once"}),
-        converter=frozen_mapping,
+        converter=_moments,
         validator=_activations,
         hash=False,
     )
     """Per kind of payment method: when service starts. Kinds not named: when the money is captured (S20, S22, S23)."""
     payment_days: Mapping[str, int] = attrs.field(
         factory=lambda: frozen_mapping({"bank_account": 14}),
-        converter=frozen_mapping,
+        converter=_counts,
         validator=_day_counts,
         hash=False,
     )
@@ -110,7 +122,7 @@ class Policy:
     no_bank_account_in: frozenset[str] = attrs.field(default=frozenset(), converter=_country_set, validator=_countries)
     """Countries where bank accounts are refused (S25)."""
 
-    labels: Mapping[str, str] = attrs.field(factory=dict, converter=frozen_mapping, hash=False)
+    labels: Mapping[str, str] = attrs.field(factory=dict, converter=_texts, hash=False)
     """By state name: what customers see instead of the state's own label. Never changes a result (S1, S14)."""
     assumed: str | None = attrs.field(default=None, validator=validation.optional(validation.a(str)))
     """What in this policy no document states."""

@@ -15,6 +15,9 @@ from subscription_lifecycle.errors import InvalidValue
 LONGEST_NAME = 255
 """Ids, keys and codes fit a database index and every gateway's own limits."""
 
+LONGEST_TEXT = 10_000
+LARGEST_JSON = 100_000
+
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
@@ -175,18 +178,48 @@ def a_day(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 
 def brief(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:
+        # An int of thousands of digits has no repr; a stranger's class may have a broken one.
+        text = f"a {type(value).__name__}"
+    text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def json_value(field: str, value: object, depth: int = 8) -> Any:
-    """Only what JSON carries unchanged: no floats, no NaN, text keys, at most eight levels."""
-    if value is None or isinstance(value, (str, bool)) or is_a(value, int):
+def text(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Text of at most 10,000 characters, for people to read."""
+    if not isinstance(value, str):
+        raise InvalidValue(attribute.name, f"{brief(value)} is not text", "Pass a str.")
+    if len(value) > LONGEST_TEXT or not _is_unicode(value):
+        raise InvalidValue(
+            attribute.name, "it is too long or has lone surrogates", f"Use at most {LONGEST_TEXT} characters."
+        )
+
+
+def _is_unicode(value: str) -> bool:
+    """Halves of a surrogate pair are no characters: JSON and databases change or refuse them."""
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def json_value(field: str, value: object) -> Any:
+    """Only what JSON carries unchanged: no floats, 64 bits, text keys; at most eight levels and 100,000 characters."""
+    left = [LARGEST_JSON]
+    return _json(field, value, 8, left)
+
+
+def _json(field: str, value: object, depth: int, left: list[int]) -> Any:
+    left[0] -= len(value) if isinstance(value, str) else 1
+    if left[0] < 0:
+        raise InvalidValue(field, "it is too large", f"Keep it under {LARGEST_JSON} characters.")
+    if value is None or isinstance(value, bool) or (isinstance(value, str) and _is_unicode(value)):
+        return value
+    if is_a(value, int) and -(2**63) <= value < 2**63:  # type: ignore[operator]
         return value
     if depth and isinstance(value, (list, tuple)):
-        return [json_value(field, item, depth - 1) for item in value]
+        return [_json(field, item, depth - 1, left) for item in value]
     if depth and isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {key: json_value(field, item, depth - 1) for key, item in value.items()}
+        return {_json(field, key, depth, left): _json(field, item, depth - 1, left) for key, item in value.items()}
     raise InvalidValue(
         field, f"{brief(value)} does not survive JSON", "Use text, whole numbers, booleans, lists and mappings of them."
     )

@@ -3,6 +3,7 @@
 from subscription_lifecycle.machine.guard import BillingDates
 from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE
 from subscription_lifecycle.model.charge import ChargeLine
+from subscription_lifecycle.model.command import FailPayment
 from subscription_lifecycle.standard.billing_dates import (
     advanced,
     extended,
@@ -31,6 +32,7 @@ from subscription_lifecycle.standard.charges import (
 from subscription_lifecycle.standard.claims import one_trial_per_plan
 from subscription_lifecycle.standard.due_dates import (
     billing_date,
+    billing_date_within_retries,
     cancelled_window,
     date_of_cancellation,
     deadline,
@@ -65,6 +67,7 @@ from subscription_lifecycle.standard.effects import (
     release_the_clock,
     schedule_cancellation,
     set_recurring_billing,
+    settle_the_invoice,
 )
 from subscription_lifecycle.standard.guards import (
     arrears_are_not_put_on_an_invoice,
@@ -94,6 +97,7 @@ __all__ = [
     "SAME_STATE",
     "BillingDates",
     "ChargeLine",
+    "FailPayment",
     "advanced",
     "all_forgiven",
     "all_owed",
@@ -101,6 +105,7 @@ __all__ = [
     "arrears_are_not_put_on_an_invoice",
     "bank_account_is_accepted",
     "billing_date",
+    "billing_date_within_retries",
     "buys_few_days",
     "cancellation_is_within_the_term",
     "cancelled_window",
@@ -167,6 +172,7 @@ __all__ = [
     "schedule_cancellation",
     "self_service_is_offered",
     "set_recurring_billing",
+    "settle_the_invoice",
     "something_is_owed",
     "term_from_today",
     "unchanged",

@@ -33,9 +33,14 @@ def price_of(context: AnyCommand, period: BillingPeriod) -> Money:
     """The plan's price for the quantity; of a shorter stretch than a whole period, the part by days."""
     whole = context.dates.schedule.period_containing(period.start)
     price = context.subscription.price
-    if period.days >= whole.days:
-        return price
-    return price.prorated(period.days, whole.days, rounding=context.policy.rounding)
+    return by_days(context, price, period.days, whole.days)
+
+
+def by_days(context: AnyCommand, amount: Money, days: int, of: int) -> Money:
+    """The part of a sum that some of its days have, by the policy's rounding; all of them, or more, have the whole."""
+    if days >= of:
+        return amount
+    return min(amount, amount.prorated(days, of, rounding=context.policy.rounding))
 
 
 def one_period(context: AnyCommand) -> Charge:
@@ -80,7 +85,7 @@ def recharge(context: AnyCommand) -> Charge:
             continue
         start = max(context.today, paid.period.start)
         refunded = (paid.period.end - paid.refunded_from).days
-        amount = paid.refunded.prorated((paid.period.end - start).days, refunded, rounding=context.policy.rounding)
+        amount = by_days(context, paid.refunded, (paid.period.end - start).days, refunded)
         lines.append(ChargeLine("recharge", amount, BillingPeriod(start, paid.period.end)))
     return Charge(tuple(lines))
 
@@ -96,16 +101,13 @@ def unserved_days(context: AnyCommand) -> Charge:
     paid = [settlement for settlement in subscription.settlements if settlement.refunded is None]
     if paid:
         parts = [
-            settlement.amount.prorated(
-                min((settlement.period.end - blocked).days, settlement.period.days), settlement.period.days
-            )
+            by_days(context, settlement.amount, (settlement.period.end - blocked).days, settlement.period.days)
             for settlement in paid
             if settlement.period.end > blocked
         ]
     else:
         whole = subscription.schedule.period_containing(subscription.paid_through - timedelta(days=1))
-        days = min((subscription.paid_through - blocked).days, whole.days)
-        parts = [subscription.price.prorated(days, whole.days, rounding=context.policy.rounding)]
+        parts = [by_days(context, subscription.price, (subscription.paid_through - blocked).days, whole.days)]
     return Charge(credits=sum(parts, Money.zero(subscription.currency)))
 
 

@@ -25,7 +25,7 @@ from subscription_lifecycle.standard.states import SCHEDULED
 
 _method = validation.a(PaymentMethod)
 _optional_method = validation.optional(_method)
-_text = validation.a(str)
+_text = validation.text
 
 
 def _metadata(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -49,7 +49,7 @@ def _on_schedule(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 
 def _known_moment(_: Any, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value not in ("now", "term_end") and not validation.is_a(value, date):
+    if not validation.is_a(value, date) and not (isinstance(value, str) and value in ("now", "term_end")):
         raise InvalidValue("when", f"{validation.brief(value)} is no moment", 'Pass "now", "term_end" or a date.')
 
 
@@ -270,6 +270,4 @@ class Correct(Command):
     term_end: date | None = attrs.field(default=None, validator=validation.an_optional_day)
     until: date | None = attrs.field(default=None, validator=validation.an_optional_day)
     credit: Money | None = attrs.field(default=None, validator=validation.optional(validation.a(Money)))
-    metadata: Mapping[str, Any] | None = attrs.field(
-        default=None, converter=_optional_metadata, hash=False
-    )
+    metadata: Mapping[str, Any] | None = attrs.field(default=None, converter=_optional_metadata, hash=False)

@@ -29,6 +29,12 @@ def billing_date(subscription: Subscription, policy: Policy) -> datetime | None:
     return None
 
 
+def billing_date_within_retries(subscription: Subscription, policy: Policy) -> datetime | None:
+    """The next billing date, if it comes before the retries end: when they do, nothing more is added."""
+    due, end = billing_date(subscription, policy), end_of_retries(subscription, policy)
+    return due if due is None or end is None or due < end else None
+
+
 def first_billing_date(subscription: Subscription, policy: Policy) -> datetime | None:
     """The first day that is billed."""
     return _begins(subscription, subscription.next_billing_date)

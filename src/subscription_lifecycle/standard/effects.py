@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
@@ -12,7 +12,8 @@ from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.model.charge import Debt, RefundDue, Settlement
 from subscription_lifecycle.model.command import Command, FailPayment
 from subscription_lifecycle.model.money import Money
-from subscription_lifecycle.model.subscription import ScheduledCancellation
+from subscription_lifecycle.model.subscription import ScheduledCancellation, Subscription
+from subscription_lifecycle.standard.charges import by_days
 from subscription_lifecycle.standard.commands import Cancel, Correct, ReportInvoice, SetRecurringBilling
 
 AnyCommand = Context[Command]
@@ -69,9 +70,7 @@ def _refund(context: AnyCommand, refund: str) -> Changes:
             settlements.append(paid)
             continue
         start = paid.period.start if refund == "full" else max(context.today, paid.period.start)
-        amount = paid.amount.prorated(
-            (paid.period.end - start).days, paid.period.days, rounding=context.policy.rounding
-        )
+        amount = by_days(context, paid.amount, (paid.period.end - start).days, paid.period.days)
         by_gateway = _by_gateway(paid, amount)
         if by_gateway and paid.reference is not None:
             refunds.append(RefundDue(paid.reference, by_gateway, f"{context.command.title} on {context.today}"))
@@ -116,33 +115,62 @@ def owe_the_period(context: AnyCommand) -> Changes:
 
 
 def owe_the_invoice(context: Context[ReportInvoice]) -> Changes:
-    """The lines of an unpaid invoice are debts, once each."""
+    """The lines of an unpaid invoice are debts, once each, and have paid for nothing."""
     subscription, invoice = context.subscription, context.command.invoice
     known = {debt.period for debt in subscription.arrears}
     lines = [line for line in context.command.lines if line.amount.minor > 0 and line.period not in known]
     debts = tuple(Debt(line.period, line.amount, context.today, invoice=invoice) for line in lines)
+    unpaid = {line.period for line in lines}
     return {
-        "arrears": tuple(sorted((*subscription.arrears, *debts), key=lambda debt: debt.period)),
-        "paid_through": min([subscription.paid_through, *(line.period.start for line in lines)]),
+        "arrears": _with_debts(subscription, debts),
+        "settlements": _without(subscription, lambda paid: paid.invoiced and paid.period in unpaid),
+        "paid_through": min([subscription.paid_through, *(period.start for period in unpaid)]),
     }
+
+
+def settle_the_invoice(context: Context[ReportInvoice]) -> Changes:
+    """Its debts were paid elsewhere: what a later cancellation gives back of them becomes credit."""
+    subscription, invoice = context.subscription, context.command.invoice
+    settled = tuple(
+        Settlement(debt.period, debt.amount, invoiced=True)
+        for debt in subscription.arrears
+        if debt.invoice == invoice and debt.period.end > context.today
+    )
+    running = tuple(paid for paid in subscription.settlements if paid.period.end > context.today)
+    return {"settlements": running + settled}
 
 
 def owe_what_was_paid(context: Context[FailPayment]) -> Changes:
-    """What the failed money had paid for is owed again, since today."""
+    """What the failed money had paid for is owed again, since today; what was to go back of it is not."""
     subscription, command = context.subscription, context.command
-    left, debts = command.amount, []
+    going_back = [refund.amount for refund in subscription.refunds if refund.reference == command.reference]
+    left, back, debts = command.amount, sum(going_back, Money.zero(subscription.currency)), []
     for line in reversed(command.lines):
         part = min(left, line.amount)
-        left = left - part
-        if part.minor > 0:
-            debts.append(Debt(line.period, part, context.today))
-    settlements = tuple(paid for paid in subscription.settlements if paid.reference != command.reference)
+        left, kept = left - part, part - min(back, part)
+        back = back - (part - kept)
+        if kept.minor > 0:
+            debts.append(Debt(line.period, kept, context.today))
     periods = [debt.period.start for debt in debts]
     return {
-        "arrears": tuple(sorted((*subscription.arrears, *debts), key=lambda debt: debt.period)),
-        "settlements": settlements,
+        "arrears": _with_debts(subscription, debts),
+        "refunds": tuple(refund for refund in subscription.refunds if refund.reference != command.reference),
+        "settlements": _without(subscription, lambda paid: paid.reference == command.reference),
         "paid_through": min([subscription.paid_through, *periods]),
     }
+
+
+def _with_debts(subscription: Subscription, debts: Iterable[Debt]) -> tuple[Debt, ...]:
+    return tuple(sorted((*subscription.arrears, *debts), key=lambda debt: debt.period))
+
+
+def _without(subscription: Subscription, gone: Callable[[Settlement], bool]) -> tuple[Settlement, ...]:
+    """The settlements that stand; of one that is gone, the part that credit paid."""
+    return tuple(
+        attrs.evolve(paid, amount=paid.from_credit, reference=None) if gone(paid) and paid.from_credit else paid
+        for paid in subscription.settlements
+        if not gone(paid) or paid.from_credit
+    )
 
 
 def correct(context: Context[Correct]) -> Changes:

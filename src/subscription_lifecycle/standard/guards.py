@@ -37,13 +37,13 @@ def _due(context: AnyCommand) -> bool:
     return due is not None and due <= context.at
 
 
-# -- who may ask
+# -- who may ask: S6, S8; where it is not self-service, support: S11, S17
 
 
 @guard(
     "role.billing",
     "Only an administrator for billing, or support, may do this.",
-    remedy="Ask one of them (S6, S8).",
+    remedy="Ask one of them.",
     allowed_roles=_billing,
 )
 def may_manage_billing(context: AnyCommand) -> bool:
@@ -60,7 +60,7 @@ def may_manage_billing_or_is_due(context: AnyCommand) -> bool:
     return bool(context.by.roles & _billing(context.policy)) or _due(context)
 
 
-@guard("role.support", "Only support may do this.", remedy="Contact support (S11, S17).", allowed_roles=_support)
+@guard("role.support", "Only support may do this.", remedy="Contact support.", allowed_roles=_support)
 def may_support(context: AnyCommand) -> bool:
     return bool(context.by.roles & context.policy.support_roles)
 
@@ -68,7 +68,7 @@ def may_support(context: AnyCommand) -> bool:
 @guard(
     "role.self_service",
     "This is not offered as self-service.",
-    remedy="Contact support (S11, S17).",
+    remedy="Contact support.",
     allowed_roles=_support,
 )
 def self_service_is_offered(context: AnyCommand) -> bool:
@@ -85,13 +85,13 @@ def is_reported(context: AnyCommand) -> bool:
     return Role.CLOCK in context.by.roles
 
 
-# -- how it is paid
+# -- how it is paid: S12, S18; a bank account not in every country: S25
 
 
 @guard(
     "payment_method.missing",
     "A payment method must be given.",
-    remedy="Choose one, or add one, in the same command (S12, S18).",
+    remedy="Choose one, or add one, in the same command.",
     reads_command=True,
 )
 def payment_method_is_given(context: Paying) -> bool:
@@ -111,7 +111,7 @@ def payment_method_is_known(context: Paying) -> bool:
 @guard(
     "payment_method.country",
     "Paying from a bank account is not possible in this country.",
-    remedy="Choose a card (S25).",
+    remedy="Choose a card.",
     reads_command=True,
 )
 def bank_account_is_accepted(context: Paying) -> bool:

@@ -16,8 +16,11 @@ from subscription_lifecycle.model.policy import Policy
 _ASSUMED = "The effects on date and charge are published for the other two deployments; here they are taken over (S28)."
 
 WORLDWIDE: Final = Policy(assumed=_ASSUMED)
+"""The article's worldwide deployment; its effects are taken over from the other two."""
 GERMANY: Final = Policy()
+"""The article's German deployment."""
 CHINA_21VIANET: Final = Policy()
+"""The article's deployment in China."""
 
 POLICIES: Final[Mapping[str, Policy]] = frozen_mapping(
     {
@@ -36,3 +39,4 @@ POLICIES: Final[Mapping[str, Policy]] = frozen_mapping(
         "partner_new_commerce": Policy(expired_days=30, disabled_days=90),
     }
 )
+"""Every named policy; `default` is the worldwide one."""

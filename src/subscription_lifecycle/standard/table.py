@@ -58,6 +58,7 @@ from subscription_lifecycle.standard.commands import (
 )
 from subscription_lifecycle.standard.due_dates import (
     billing_date,
+    billing_date_within_retries,
     cancelled_window,
     date_of_cancellation,
     deadline,
@@ -92,6 +93,7 @@ from subscription_lifecycle.standard.effects import (
     release_the_clock,
     schedule_cancellation,
     set_recurring_billing,
+    settle_the_invoice,
 )
 from subscription_lifecycle.standard.guards import (
     arrears_are_not_put_on_an_invoice,
@@ -152,8 +154,8 @@ RENEWAL = (
     Transition(Renew, ACTIVE, ACTIVE, date="passed", guards=[is_due], due=billing_date, charge=one_period,
                declined=PAST_DUE, declined_until=retries, billing_date=next_period, commitment=next_term_when_over,
                until=end_of_service),
-    Transition(Renew, PAST_DUE, PAST_DUE, date="passed", guards=[is_due], due=billing_date, billing_date=next_period,
-               commitment=next_term_when_over, effects=[owe_the_period]),
+    Transition(Renew, PAST_DUE, PAST_DUE, date="passed", guards=[is_due], due=billing_date_within_retries,
+               billing_date=next_period, commitment=next_term_when_over, effects=[owe_the_period]),
     Transition(Renew, TRIALING, ACTIVE, date="passed", guards=[is_due], due=end_of_trial, charge=one_period,
                declined=PAST_DUE, declined_until=retries, billing_date=next_period, commitment=new_term,
                until=end_of_service),
@@ -215,7 +217,7 @@ DUNNING = (
     Transition(ReportInvoice, (PAST_DUE, EXPIRED, CANCELLED, DISABLED), SAME_STATE, case="unpaid",
                guards=[may_support], effects=[owe_the_invoice]),
     Transition(ReportInvoice, (ACTIVE, PAST_DUE, EXPIRED, CANCELLED, DISABLED), SAME_STATE, case="paid",
-               guards=[may_support], charge=invoice_paid, until=deadline_if_settled),
+               guards=[may_support], charge=invoice_paid, until=deadline_if_settled, effects=[settle_the_invoice]),
     Transition(FailPayment, ACTIVE, PAST_DUE, guards=[is_reported], until=retries, effects=[owe_what_was_paid]),
     Transition(FailPayment, (PAST_DUE, EXPIRED, CANCELLED, DISABLED), SAME_STATE, guards=[is_reported],
                effects=[owe_what_was_paid]),

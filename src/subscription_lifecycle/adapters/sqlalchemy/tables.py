@@ -1,0 +1,152 @@
+"""The tables, as SQLAlchemy knows them. What they must hold is made by the migrations; a test keeps the two equal.
+
+Everything that is not looked for is in the documents. Instants are whole microseconds since 1970 in UTC: they index
+well and compare alike in every database, from year 1 to 9999.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+from sqlalchemy import BigInteger, Boolean, Column, Index, MetaData, PrimaryKeyConstraint, String, Table, Text, false
+
+PREFIX: Final = "lifecycle_"
+VERSION_TABLE: Final = "lifecycle_alembic_version"
+NAME: Final = 255
+
+
+@attrs.frozen
+class Tables:
+    """Ours in a host's metadata. `versions` says which migration made them."""
+
+    subscriptions: Table
+    entries: Table
+    keys: Table
+    claims: Table
+    invoice_lines: Table
+    parked: Table
+    versions: Table
+
+
+def add_tables(metadata: MetaData, schema: str | None = None) -> Tables:
+    """Add our tables to a metadata, so that autogenerate knows them and drops nothing. Twice gives the same tables.
+
+    `migrate` creates them and brings them up to date; who lets their own migrations do it never calls `migrate`.
+    """
+
+    def table(name: str, *parts: Any) -> Table:
+        known = metadata.tables.get(f"{schema}.{PREFIX}{name}" if schema else PREFIX + name)
+        return Table(PREFIX + name, metadata, *parts, schema=schema) if known is None else known
+
+    return Tables(
+        _subscriptions(table), _entries(table), _keys(table), _claims(table), _lines(table), _parked(table),
+        _versions(table),
+    )  # fmt: skip
+
+
+def overlook(item: Any, name: str | None, kind: str, reflected: bool, compared_to: Any) -> bool:
+    """The `include_object` of a host's Alembic environment whose metadata lacks our tables: leave them alone."""
+    return not (kind == "table" and name is not None and name.startswith(PREFIX))
+
+
+def _subscriptions(table: Any) -> Table:
+    made: Table = table(
+        "subscriptions",
+        Column("id", String(NAME), nullable=False),
+        Column("version", BigInteger, nullable=False),
+        Column("customer", String(NAME), nullable=False),
+        Column("state", String(NAME), nullable=False),
+        Column("due_at", BigInteger),
+        Column("document", Text, nullable=False),
+        Column("attempt", Text),
+        PrimaryKeyConstraint("id", name="lifecycle_subscriptions_pkey"),
+        Index("lifecycle_subscriptions_due", "due_at", "id"),
+        Index("lifecycle_subscriptions_customer", "customer", "id"),
+        Index("lifecycle_subscriptions_state", "state", "id"),
+    )
+    return made
+
+
+def _entries(table: Any) -> Table:
+    delivered = Column("delivered", Boolean, nullable=False)
+    made: Table = table(
+        "entries",
+        Column("subscription", String(NAME), nullable=False),
+        Column("version", BigInteger, nullable=False),
+        Column("write_id", Text, nullable=False),
+        Column("reference", String(NAME)),
+        Column("effective_at", BigInteger, nullable=False),
+        Column("recorded_at", BigInteger, nullable=False),
+        delivered,
+        Column("document", Text, nullable=False),
+        PrimaryKeyConstraint("subscription", "version", name="lifecycle_entries_pkey"),
+        Index("lifecycle_entries_write", "subscription", "write_id"),
+        Index("lifecycle_entries_reference", "reference"),
+        # What is in the outbox, and nothing else, however long the history is.
+        Index(
+            "lifecycle_entries_outbox",
+            "recorded_at", "subscription", "version",
+            sqlite_where=delivered == false(), postgresql_where=delivered == false(),
+        ),
+    )  # fmt: skip
+    return made
+
+
+def _keys(table: Any) -> Table:
+    made: Table = table(
+        "keys",
+        Column("subscription", String(NAME), nullable=False),
+        Column("key", String(NAME), nullable=False),
+        Column("document", Text, nullable=False),
+        PrimaryKeyConstraint("subscription", "key", name="lifecycle_keys_pkey"),
+    )
+    return made
+
+
+def _claims(table: Any) -> Table:
+    made: Table = table(
+        "claims",
+        Column("claim", Text, nullable=False),
+        Column("subscription", String(NAME), nullable=False),
+        PrimaryKeyConstraint("claim", name="lifecycle_claims_pkey"),
+    )
+    return made
+
+
+def _lines(table: Any) -> Table:
+    invoice = Column("invoice", String(NAME))
+    made: Table = table(
+        "invoice_lines",
+        Column("id", Text, nullable=False),
+        Column("customer", String(NAME), nullable=False),
+        invoice,
+        Column("document", Text, nullable=False),
+        PrimaryKeyConstraint("id", name="lifecycle_invoice_lines_pkey"),
+        Index("lifecycle_invoice_lines_invoice", "invoice"),
+        Index(
+            "lifecycle_invoice_lines_open", "customer",
+            sqlite_where=invoice.is_(None), postgresql_where=invoice.is_(None),
+        ),
+    )  # fmt: skip
+    return made
+
+
+def _parked(table: Any) -> Table:
+    made: Table = table(
+        "parked",
+        Column("subscription", String(NAME), nullable=False),
+        Column("version", BigInteger, nullable=False),
+        Column("error", Text, nullable=False),
+        PrimaryKeyConstraint("subscription", name="lifecycle_parked_pkey"),
+    )
+    return made
+
+
+def _versions(table: Any) -> Table:
+    made: Table = table(
+        "alembic_version",
+        Column("version_num", String(32), nullable=False),
+        PrimaryKeyConstraint("version_num", name="lifecycle_alembic_version_pkc"),
+    )
+    return made

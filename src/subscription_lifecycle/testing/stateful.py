@@ -1,0 +1,307 @@
+"""A state machine that lives random lives under any lifecycle, and asks every law after every step.
+
+Random commands by random people (a hostile customer among them), a clock that jumps hours to years and to the very
+instants that matter, payments that are declined, lost, or wait, sweeps in time, late and never, processes that die at
+any effect, keys that are used again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import attrs
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from subscription_lifecycle.adapters.memory import MemoryStore
+from subscription_lifecycle.errors import LifecycleError
+from subscription_lifecycle.machine.lifecycle import Lifecycle
+from subscription_lifecycle.model.actor import SYSTEM, Actor
+from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.payment import Captured, Declined
+from subscription_lifecycle.ports import Store, Stored
+from subscription_lifecycle.standard.commands import Cancel, Reactivate
+from subscription_lifecycle.testing import laws as every
+from subscription_lifecycle.testing import strategies
+from subscription_lifecycle.testing.fakes import FakeClock, FakeGateway
+from subscription_lifecycle.testing.faults import Died, MortalSubscriptions
+from subscription_lifecycle.testing.laws import Law
+from subscription_lifecycle.testing.step import Snapshots, Step, snapshots
+
+ID = "sub_1"
+LONG = 120
+"""A history this long has seen enough: time stands still then."""
+JUMPS = (
+    timedelta(minutes=1),
+    timedelta(hours=5),
+    timedelta(days=1),
+    timedelta(days=3, hours=7),
+    timedelta(days=8),
+    timedelta(days=31),
+    timedelta(days=95),
+    timedelta(days=400),
+)
+
+
+class LifecycleMachine(RuleBasedStateMachine):
+    """One subscription's random life. Made by `lifecycle_machine`."""
+
+    lifecycle: Lifecycle
+    laws: tuple[Law, ...]
+    commands: Mapping[type[Command], st.SearchStrategy[Any]]
+    store_factory: Callable[[], Store]
+    faults: bool
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = FakeClock()
+        self.gateway = FakeGateway(self.clock)
+        self.store = type(self).store_factory()
+        self.subs = MortalSubscriptions(self.store, self.gateway, lifecycle=self.lifecycle, clock=self.clock)
+        self.keys = 0
+        self.last: tuple[Command, Actor, str] | None = None
+        self.customers_only = True
+        self.broken = False
+        self.snapshots: Snapshots = ()
+
+    # The beginning
+
+    @initialize(data=st.data(), at=strategies.instants, gentle=st.booleans())
+    def begin(self, data: st.DataObject, at: Any, gentle: bool) -> None:
+        self.clock.set(at)
+        policy = data.draw(st.sampled_from(sorted(self.lifecycle.policies)), "policy")
+        command = data.draw(strategies.starts(policy=policy), "start")
+        if gentle and command.payment_method is not None:
+            command = attrs.evolve(command, payment_method=strategies.PaymentMethod.card("tok_1", country="NL"))
+        self.subs.execute(ID, command, by=strategies.ALICE, idempotency_key="start")
+        self._check("start", self._stored())
+
+    # What people do
+
+    @rule(data=st.data(), by=strategies.people, wise=st.booleans())
+    def command(self, data: st.DataObject, by: Actor, wise: bool) -> None:
+        """Half the time one that is offered, else anything."""
+        kinds = list(self.commands)
+        if wise:
+            offered = self.subs.actions(ID, by=by)
+            kinds = [action.command for action in offered if action.availability == "available"] or kinds
+            kinds = [kind for kind in kinds if kind in self.commands] or list(self.commands)
+        command = data.draw(self.commands[data.draw(st.sampled_from(kinds), "kind")], "command")
+        self.keys += 1
+        self._give(command, by, f"key-{self.keys}")
+
+    @rule(method=strategies.payment_methods, refund=st.sampled_from(("none", "prorated")), late=st.booleans())
+    def cancel_and_come_back(self, method: Any, refund: Any, late: bool) -> None:
+        """What a hostile customer tries: have the service, not the bill."""
+        self.keys += 1
+        self._give(Cancel("now", refund), strategies.ALICE, f"cancel-{self.keys}")
+        if late:
+            self.clock.advance(hours=1)
+        self._give(Reactivate(method), strategies.ALICE, f"back-{self.keys}")
+
+    @rule()
+    def repeat(self) -> None:
+        """The same key again: the same answer, one effect."""
+        if self.last is None:
+            return
+        command, by, key = self.last
+        before, moved = self._stored(), self._moved()
+        known = self.store.load(ID, key)
+        try:
+            self.subs.execute(ID, command, by=by, idempotency_key=key)
+        except LifecycleError as error:
+            self._check(f"repeat {key}: {error}", before, moved=moved)
+        else:
+            # A refusal does not use a key up.
+            answered = known is not None and known.answer is not None and before.attempt is None
+            assert not answered or moved == self._moved(), f"repeating {key} moved money"
+            self._check(f"repeat {key}", before, moved=moved)
+
+    # What time does
+
+    @rule(jump=st.sampled_from(JUMPS), sweep=st.booleans())
+    def later(self, jump: timedelta, sweep: bool) -> None:
+        if len(self.snapshots) < LONG:
+            self.clock.set(self.clock() + jump)
+        if sweep:
+            self.sweep()
+
+    @rule(before=st.booleans(), sweep=st.booleans())
+    def to_the_next_instant(self, before: bool, sweep: bool) -> None:
+        """The very instant that something is due, or the second before."""
+        stored = self._stored()
+        due = self.lifecycle.due(stored.subscription)
+        if due is not None and self.clock() < due.at and len(self.snapshots) < LONG:
+            self.clock.set(due.at - timedelta(seconds=1) if before else due.at)
+        if sweep:
+            self.sweep()
+
+    @rule()
+    def sweep(self) -> None:
+        before, moved = self._stored(), self._moved()
+        report = self.subs.sweep()
+        for _, error in report.failed:
+            raise error
+        self._check("sweep", before, moved=moved)
+
+    # What payments do
+
+    @rule(fate=st.sampled_from(("decline", "decline hard", "action", "process", "time out", "time out charged")))
+    def next_payment(self, fate: str) -> None:
+        match fate:
+            case "decline":
+                self.gateway.decline_next()
+            case "decline hard":
+                self.gateway.decline_next(code="stolen_card", retryable=False)
+            case "action":
+                self.gateway.require_action_next()
+            case "process":
+                self.gateway.process_next()
+            case _:
+                self.gateway.time_out_next(charged=fate == "time out charged")
+
+    @rule(paid=st.booleans(), twice=st.booleans())
+    def gateway_reports(self, paid: bool, twice: bool) -> None:
+        """Of the open payment, or of the last one that was ever open."""
+        before, moved = self._stored(), self._moved()
+        open_ones = [ref for ref, outcome in self.gateway.ledger.items() if not isinstance(outcome, Captured | Declined)]
+        if not open_ones:
+            return
+        reference = open_ones[-1]
+        outcome = Captured(f"ch_{reference}", self.clock()) if paid else Declined("authentication_failed")
+        self.gateway.report(reference, outcome)
+        for _ in range(1 + twice):
+            self.subs.report_payment(reference, outcome)
+        self._check(f"report {outcome}", before, moved=moved)
+
+    # What machines do
+
+    @rule(data=st.data(), effect=st.integers(0, 8), performed=st.booleans())
+    def die(self, data: st.DataObject, effect: int, performed: bool) -> None:
+        """A command, or a sweep, cut off at some effect; then the same key again, or a sweep."""
+        if not self.faults:
+            return
+        before, moved = self._stored(), self._moved()
+        command = data.draw(st.none() | st.one_of(*self.commands.values()), "command")
+        self.keys += 1
+        self.subs.die_at(effect, performed=performed)
+        try:
+            if command is None:
+                self.subs.sweep()
+            else:
+                self._acts(strategies.ALICE)
+                self.last = (command, strategies.ALICE, f"key-{self.keys}")
+                self.subs.execute(ID, command, by=strategies.ALICE, idempotency_key=f"key-{self.keys}")
+        except (Died, LifecycleError):
+            pass
+        finally:
+            self.subs.die_at(None)
+        self._check(f"died at effect {effect}", before, moved=moved)
+
+    # Looking
+
+    def _give(self, command: Command, by: Actor, key: str) -> None:
+        before, moved = self._stored(), self._moved()
+        asked = self._ask(command, by) if before.attempt is None else {}
+        self._acts(by)
+        self.last = (command, by, key)
+        result, error = None, None
+        try:
+            result = self.subs.execute(ID, command, by=by, idempotency_key=key)
+        except LifecycleError as caught:
+            error = caught
+        caught = self.lifecycle.catch_up(before.subscription, self.clock())
+        first = before.attempt is None and caught.charge is None
+        found = dict(asked) if first else {}
+        found |= {"command": command, "by": by, "result": result, "error": error, "first": first}
+        self._check(f"{command} by {by}", before, moved=moved, **found)
+
+    def _ask(self, command: Command, by: Actor) -> Mapping[str, Any]:
+        explained = self.subs.explain(ID, command, by=by)
+        offered = {action.command: action for action in self.subs.actions(ID, by=by)}
+        previewed = None if explained else self.subs.preview(ID, command, by=by)
+        return {"explained": explained, "previewed": previewed, "offered": offered.get(type(command))}
+
+    def _acts(self, by: Actor) -> None:
+        if by not in (strategies.ALICE, strategies.NOBODY, strategies.STRANGER, SYSTEM):
+            self.customers_only = False
+
+    def _stored(self) -> Stored:
+        stored = self.store.load(ID, None)
+        assert stored is not None
+        return stored
+
+    def _moved(self) -> tuple[int, int]:
+        return len(self.gateway.captures), len(self.gateway.refunds)
+
+    def _check(self, what: str, before: Stored, *, moved: tuple[int, int] | None = None, **found: Any) -> None:
+        after, history = self._stored(), tuple(self.store.history(ID))
+        self.snapshots = snapshots(history, self.snapshots)
+        step = Step(
+            subs=self.subs,
+            gateway=self.gateway,
+            id=ID,
+            now=self.clock(),
+            what=what,
+            before=before,
+            after=after,
+            entries=tuple(entry for entry in history if entry.version > before.subscription.version),
+            snapshots=self.snapshots,
+            moved=moved is not None and moved != self._moved(),
+            customers_only=self.customers_only,
+            **found,
+        )
+        self.broken = True
+        for check in self.laws:
+            check(step)
+        self.broken = False
+        self.snapshots: Snapshots = ()
+
+    def teardown(self) -> None:
+        """In the end, with time and sweeps enough, nothing stays open."""
+        if self.broken or self.store.load(ID, None) is None:
+            return
+        for _ in range(3):
+            self.clock.set(self.clock() + timedelta(days=40))
+            self.sweep()
+        stored = self._stored()
+        assert not stored.subscription.refunds, "a refund was never made"
+
+
+def lifecycle_machine(
+    lifecycle: Lifecycle,
+    *,
+    commands: Mapping[type[Command], st.SearchStrategy[Any]] | None = None,
+    laws: Iterable[Law] = every.ALL,
+    store: Callable[[], Store] = MemoryStore,
+    faults: bool = True,
+) -> type[LifecycleMachine]:
+    """A state machine for a lifecycle, ours or yours: `TestMine = lifecycle_machine(MINE).TestCase`.
+
+    `commands` adds strategies for commands of your own; those that are not named are built from their types. `faults`
+    lets processes die.
+    """
+    known = {**strategies.standard_commands(), **(commands or {})}
+    mine = {kind: known[kind] if kind in known else st.builds(kind) for kind in lifecycle.commands if not kind.creates and _for_people(kind)}
+    machine = type(
+        f"{lifecycle.name.title()}Machine",
+        (LifecycleMachine,),
+        {
+            "lifecycle": lifecycle,
+            "laws": tuple(laws),
+            "commands": mine,
+            "store_factory": staticmethod(store),
+            "faults": faults,
+        },
+    )
+    machine.TestCase.settings = settings(  # type: ignore[attr-defined]
+        deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], stateful_step_count=40
+    )
+    return machine
+
+
+def _for_people(kind: type[Command]) -> bool:
+    return kind.__name__ not in ("FailPayment", "CancelAsScheduled", "ReportInvoice")
