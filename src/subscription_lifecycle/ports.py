@@ -92,7 +92,6 @@ class Attempt:
     @property
     def request(self) -> CaptureRequest:
         """What the gateway is asked, the same each time it is asked."""
-        ...
         before = self.decision.before
         return CaptureRequest(
             reference=self.reference,

@@ -59,7 +59,10 @@ def report(lifecycle: Lifecycle, reference: str, outcome: PaymentOutcome) -> Flo
             return (yield from _late(lifecycle, stored, payment, now))
         case (Declined(), "submitted") | (ChargedBack(), "submitted" | "captured"):
             return (yield from _failed(lifecycle, stored, told, attrs.evolve(payment, status="declined"), now))
-        case (Captured(), "captured") | (Declined() | ChargedBack(), "declined") | (Processing() | ActionRequired(), _):
+        case (Captured() | Declined(), "captured") | (Declined() | ChargedBack(), "declined"):
+            # Told before, or a decline that was overtaken by the money.
+            return Applied(stored.subscription, (), last)
+        case Processing() | ActionRequired(), _:
             return Applied(stored.subscription, (), last)
         case _:
             raise InvalidValue(

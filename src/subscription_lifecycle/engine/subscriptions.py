@@ -14,7 +14,7 @@ from subscription_lifecycle.engine.commands import StandardCommands
 from subscription_lifecycle.engine.drivers import performer, run
 from subscription_lifecycle.engine.effects import Effect
 from subscription_lifecycle.engine.sweep import SweepReport, sweep
-from subscription_lifecycle.errors import AlreadyExists, InvalidValue, UnknownSubscription
+from subscription_lifecycle.errors import AlreadyExists, InvalidValue, PaymentInProgress, UnknownSubscription
 from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, Decision
 from subscription_lifecycle.machine.guard import Refusal
 from subscription_lifecycle.machine.lifecycle import Action, Lifecycle
@@ -192,7 +192,11 @@ class Subscriptions(StandardCommands[Result]):
         """The decision as it would be made: terms, reminders, before and after. Raises as `execute` would."""
         subscription, instant = self._projected(id, at, _is_command(command))
         facts = self._facts(None if command.creates else subscription, command)
-        return self.lifecycle.decide(subscription, command, by=by, at=instant, facts=facts)
+        decision = self.lifecycle.decide(subscription, command, by=by, at=instant, facts=facts)
+        stored = None if command.creates else self.store.load(id, None)
+        if stored is not None and stored.attempt is not None and not decision.interrupts:
+            raise PaymentInProgress(id, stored.attempt.reference)
+        return decision
 
     def search(
         self,

@@ -73,7 +73,9 @@ def take(lifecycle: Lifecycle, row: Transition[Any], context: Context[Any]) -> D
     method = context.payment_method
     due = charge.due(subscription.currency)
     activation = context.policy.activation(method.kind) if method else "captured"
-    collected: Literal["nothing", "capture", "invoice"] = "nothing" if not due else "invoice" if activation == "at_once" else "capture"
+    collected: Literal["nothing", "capture", "invoice"] = (
+        "nothing" if not due else "invoice" if activation == "at_once" else "capture"
+    )
     after = subscription.changed(_if_paid(row, context, causes, charge))
     after = _without_empty_windows(lifecycle, row, context, after)
     declined = None

@@ -14,6 +14,7 @@ from subscription_lifecycle.model.actor import Actor
 from subscription_lifecycle.model.charge import Charge, Debt, InvoiceLine, Reminder, Settlement, Terms
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.entry import Entry, Event, changes_between
+from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.payment import (
     ActionRequired,
     Captured,
@@ -147,14 +148,12 @@ class Decision:
         if isinstance(outcome, Captured) or (isinstance(outcome, Processing) and self.submitted):
             if isinstance(outcome, Processing):
                 payment = attrs.evolve(payment, status="submitted")
-            after, entry = self._entry(
-                base, self._settled(self.after, reference), "applied", recorded_at, key=key, payment=payment
-            )
+            settled = self._settled(onto(base, self.before, self.after), reference)
+            after, entry = self._entry(base, settled, "applied", recorded_at, key=key, payment=payment)
             return after, entry, payment
         if isinstance(outcome, Declined):
-            after, entry = self._entry(
-                base, self.declined or self.before, "declined", recorded_at, key=key, payment=payment
-            )
+            declined = onto(base, self.before, self.declined or self.before)
+            after, entry = self._entry(base, declined, "declined", recorded_at, key=key, payment=payment)
             return after, entry, payment
         return base, None, payment
 
@@ -239,6 +238,29 @@ class Decision:
     def __str__(self) -> str:
         money = f"; {self._due} by {self.method}" if self.collected != "nothing" else ""
         return f"{self.command.title.capitalize()}: {self.before.state} → {self.after.state}, next billing date {self.after.next_billing_date}{money}."
+
+
+def onto(base: Subscription, before: Subscription, after: Subscription) -> Subscription:
+    """What a decision changes, made to a snapshot that learnt of other money while the payment was open.
+
+    Debts, refunds and settlements that came or went meanwhile stay so; credit adds up; all else is as decided.
+    """
+    changes: dict[str, Any] = {}
+    for field in attrs.fields(Subscription):
+        old, new, now = getattr(before, field.name), getattr(after, field.name), getattr(base, field.name)
+        if new == old or field.name in ("version", "recorded_at"):
+            continue
+        if now == old or field.name not in ("arrears", "refunds", "settlements", "credit"):
+            changes[field.name] = new
+        elif field.name == "credit":
+            zero = Money.zero(before.currency)
+            changes["credit"] = (now or zero) + (new or zero) - (old or zero) or None
+        else:
+            changes[field.name] = (
+                *(item for item in now if item not in old or item in new),
+                *(item for item in new if item not in old),
+            )
+    return base.changed(changes) if changes else base
 
 
 def payment_after(outcome: PaymentOutcome | None, payment: Payment) -> Payment:

@@ -85,7 +85,9 @@ class Policy:
     catch_up: CatchUp = attrs.field(default=HOLD, validator=validation.one_of("hold"))  # pyright: ignore[reportAssignmentType]
     """When more than one charge is due at once: hold them as debts and report them."""
 
-    billing_roles: frozenset[Role] = attrs.field(default=frozenset((Role.GLOBAL_ADMIN, Role.BILLING_ADMIN)), converter=_role_set)
+    billing_roles: frozenset[Role] = attrs.field(
+        default=frozenset((Role.GLOBAL_ADMIN, Role.BILLING_ADMIN)), converter=_role_set
+    )
     support_roles: frozenset[Role] = attrs.field(default=frozenset((Role.SUPPORT, Role.PROVIDER)), converter=_role_set)
     self_service: bool = attrs.field(default=True, validator=validation.a(bool))
     """False: only support reactivates (S11, S17)."""

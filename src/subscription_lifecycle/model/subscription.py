@@ -152,7 +152,7 @@ class Subscription:
             write(new, changes[name] if name in changes else read(self))
         for name in changes.keys() & _CHECKED.keys():
             _CHECKED[name](new, changes[name])
-        if changes.keys() & _MONEY:
+        if any(changes.get(name) for name in _MONEY):
             new._one_currency()
         return new
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import attrs
@@ -12,6 +12,7 @@ from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.model.charge import Debt, RefundDue, Settlement
 from subscription_lifecycle.model.command import Command, FailPayment
 from subscription_lifecycle.model.money import Money
+from subscription_lifecycle.model.schedule import BillingPeriod
 from subscription_lifecycle.model.subscription import ScheduledCancellation, Subscription
 from subscription_lifecycle.standard.charges import by_days
 from subscription_lifecycle.standard.commands import Cancel, Correct, ReportInvoice, SetRecurringBilling
@@ -65,7 +66,7 @@ def _refund(context: AnyCommand, refund: str) -> Changes:
         list(subscription.refunds),
         subscription.credit or Money.zero(subscription.currency),
     )
-    for paid in subscription.settlements:
+    for paid in subscription.settlements or _paid_elsewhere(context):
         if paid.refunded is not None or paid.period.end <= context.today:
             settlements.append(paid)
             continue
@@ -83,6 +84,16 @@ def _refund(context: AnyCommand, refund: str) -> Changes:
         "credit": credit or None,
         "paid_through": min([subscription.paid_through, *(max(day, context.today) for day in given_back)]),
     }
+
+
+def _paid_elsewhere(context: AnyCommand) -> tuple[Settlement, ...]:
+    """What was paid for before the subscription was adopted: no payment of ours, but paid all the same."""
+    subscription = context.subscription
+    if subscription.paid_through <= context.today or subscription.trial_end == subscription.paid_through:
+        return ()
+    whole = subscription.schedule.period_containing(subscription.paid_through - timedelta(days=1))
+    period = BillingPeriod(whole.start, min(whole.end, subscription.paid_through))
+    return (Settlement(period, by_days(context, subscription.price, period.days, whole.days)),)
 
 
 def _by_gateway(paid: Settlement, amount: Money) -> Money:

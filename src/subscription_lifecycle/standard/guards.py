@@ -228,7 +228,7 @@ def refund_is_the_first_of_the_period(context: Context[Cancel]) -> bool:
 
 @guard(
     "correct.date",
-    "The next billing date must be a date of the schedule and no earlier than what was billed.",
+    "The next billing date must be a date of the schedule, and it only moves later: what was billed once is not again.",
     remedy="Choose such a date.",
     reads_command=True,
 )
@@ -236,8 +236,7 @@ def corrected_date_is_billable(context: Context[Correct]) -> bool:
     asked, subscription = context.command.next_billing_date, context.subscription
     if asked is None:
         return True
-    billed = [subscription.paid_through, *(debt.period.end for debt in subscription.arrears)]
-    return subscription.schedule.is_date(asked) and asked >= max(billed)
+    return subscription.schedule.is_date(asked) and asked >= subscription.next_billing_date
 
 
 @guard(

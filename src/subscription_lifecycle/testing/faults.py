@@ -34,7 +34,9 @@ class MortalSubscriptions(Subscriptions):
         return answer
 
 
-def crash_at_every_effect(make: Callable[[], MortalSubscriptions], act: Callable[[Subscriptions], Any], check: Callable[[Subscriptions], None]) -> int:
+def crash_at_every_effect(
+    make: Callable[[], MortalSubscriptions], act: Callable[[Subscriptions], Any], check: Callable[[Subscriptions], None]
+) -> int:
     """Run `act` in worlds that die before and after each effect; let each recover by a sweep; `check` each. How many died."""
     died = 0
     for performed in (False, True):

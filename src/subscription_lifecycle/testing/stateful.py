@@ -167,7 +167,9 @@ class LifecycleMachine(RuleBasedStateMachine):
     def gateway_reports(self, paid: bool, twice: bool) -> None:
         """Of the open payment, or of the last one that was ever open."""
         before, moved = self._stored(), self._moved()
-        open_ones = [ref for ref, outcome in self.gateway.ledger.items() if not isinstance(outcome, Captured | Declined)]
+        open_ones = [
+            ref for ref, outcome in self.gateway.ledger.items() if not isinstance(outcome, Captured | Declined)
+        ]
         if not open_ones:
             return
         reference = open_ones[-1]
@@ -285,7 +287,11 @@ def lifecycle_machine(
     lets processes die.
     """
     known = {**strategies.standard_commands(), **(commands or {})}
-    mine = {kind: known[kind] if kind in known else st.builds(kind) for kind in lifecycle.commands if not kind.creates and _for_people(kind)}
+    mine = {
+        kind: known[kind] if kind in known else st.builds(kind)
+        for kind in lifecycle.commands
+        if not kind.creates and _for_people(kind)
+    }
     machine = type(
         f"{lifecycle.name.title()}Machine",
         (LifecycleMachine,),

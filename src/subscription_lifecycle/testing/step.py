@@ -20,7 +20,6 @@ from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.ports import Stored
 from subscription_lifecycle.testing.fakes import FakeGateway
 
-
 Snapshots: TypeAlias = tuple[tuple[Entry, Subscription], ...]
 
 

@@ -64,14 +64,23 @@ def money(currency: str | None = None, *, least: int = 0, most: int = 100_000) -
 
 
 periods = st.builds(Period, st.integers(1, 36), st.sampled_from(("day", "week", "month", "year")))
-billing_periods = st.builds(lambda start, count: BillingPeriod(start, start + timedelta(count)), days, st.integers(1, 400))
+billing_periods = st.builds(
+    lambda start, count: BillingPeriod(start, start + timedelta(count)), days, st.integers(1, 400)
+)
 
 
 @st.composite
 def schedules(draw: st.DrawFn, every: Period | None = None) -> BillingSchedule:
     """Both alignments, both month ends."""
     step = draw(billings) if every is None else every
-    natural = (step.unit, step.count) in {("day", 1), ("week", 1), ("month", 1), ("month", 3), ("month", 6), ("year", 1)}
+    natural = (step.unit, step.count) in {
+        ("day", 1),
+        ("week", 1),
+        ("month", 1),
+        ("month", 3),
+        ("month", 6),
+        ("year", 1),
+    }
     align = draw(st.sampled_from(("anniversary", "calendar"))) if natural else "anniversary"
     return BillingSchedule(draw(days), step, align, draw(st.sampled_from(("clamp", "sticky"))))
 
@@ -166,7 +175,9 @@ def subscriptions(draw: st.DrawFn, lifecycle: Lifecycle = STANDARD) -> Subscript
     condition = draw(st.sampled_from([found for found in lifecycle.conditions if not found.state.final]))
     billed = schedule.next_date(draw(days))
     last = schedule.period_containing(billed - timedelta(days=1))
-    owing = condition.state.settled is not None or condition.cause in lifecycle.causes.values() and draw(st.booleans())
+    owing = condition.state.settled is not None or (
+        condition.cause in lifecycle.causes.values() and draw(st.booleans())
+    )
     debts = (Debt(last, plan.price, last.start),) if owing else ()
     interrupted = None if condition.cause is None else lifecycle.interrupted_by(condition.cause)
     return Subscription(
@@ -248,7 +259,9 @@ def by_type() -> Mapping[type[Any], st.SearchStrategy[Any]]:
         Debt: st.builds(Debt, billing_periods, money("EUR"), days, st.booleans(), st.none() | names),
         Decision: decisions(),
         Entry: entries,
-        InvoiceLine: st.builds(InvoiceLine, names, names, names, money("EUR"), billing_periods, names, st.none() | names),
+        InvoiceLine: st.builds(
+            InvoiceLine, names, names, names, money("EUR"), billing_periods, names, st.none() | names
+        ),
         Money: money(),
         Payment: applied().map(lambda result: result.payment).filter(lambda found: found is not None),
         PaymentMethod: payment_methods,
