@@ -11,7 +11,7 @@ from subscription_lifecycle.testing import FakeClock, FakeGateway, Step, law, la
 
 @law("a frozen membership is never charged")
 def never_charged_while_frozen(step: Step) -> None:
-    for (_, before), (entry, _) in pairwise(step.snapshots()):
+    for (_, before), (entry, _) in pairwise(step.snapshots):
         assert before.state != FROZEN or entry.event != "attempted", entry
 
 

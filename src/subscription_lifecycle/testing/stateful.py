@@ -28,7 +28,7 @@ from subscription_lifecycle.testing import laws as every
 from subscription_lifecycle.testing import strategies
 from subscription_lifecycle.testing.fakes import FakeClock, FakeGateway
 from subscription_lifecycle.testing.faults import Died, MortalSubscriptions
-from subscription_lifecycle.testing.laws import Law
+from subscription_lifecycle.testing.law import Law
 from subscription_lifecycle.testing.step import Snapshots, Step, snapshots
 
 ID = "sub_1"

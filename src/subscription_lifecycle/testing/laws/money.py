@@ -1,0 +1,200 @@
+"""Laws of money: nothing lost, nothing taken twice, nothing kept, nothing for free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from fractions import Fraction
+from typing import Any
+
+from subscription_lifecycle.model.calendar import local_day
+from subscription_lifecycle.model.entry import Entry
+from subscription_lifecycle.model.schedule import BillingPeriod
+from subscription_lifecycle.model.state import Access
+from subscription_lifecycle.model.subscription import Subscription
+from subscription_lifecycle.standard.commands import Cancel, Disable, Enable, Reactivate
+from subscription_lifecycle.testing.law import law
+from subscription_lifecycle.testing.step import Step
+
+
+@law("for each period and purpose at most one capture succeeds; what was captured, refunded and credited adds up")
+def money_adds_up(step: Step) -> None:
+    if step.after.attempt is not None:
+        return
+    _captured_once(step)
+    known = {entry.payment.reference: entry.payment for entry in step.history if entry.payment is not None}
+    taken = [capture for capture in step.gateway.captures if capture.subscription == step.id]
+    assert len({capture.reference for capture in taken}) == len(taken), "a payment was captured twice"
+    for capture in taken:
+        payment = known.get(capture.reference)
+        assert payment is not None, f"{capture.reference} was captured and nobody knows"
+        assert payment.status in ("captured", "submitted") and payment.amount == capture.amount, (
+            f"{payment} was captured as {capture.amount}"
+        )
+    given = [refund for refund in step.gateway.refunds if refund.reference in known]
+    # A refund may have been made and its confirmation lost: it is on record still, and asked for again.
+    made = {refund.reference for refund in given}
+    promised = sum(refund.amount.minor for refund in step.subscription.refunds if refund.reference not in made)
+    asked = _refunds_asked(step)
+    assert sum(refund.amount.minor for refund in given) + promised == asked, "a refund was lost or doubled"
+    for refund in given:
+        assert refund.amount <= known[refund.reference].amount, f"{refund} gives back more than was taken"
+
+
+def _captured_once(step: Step) -> None:
+    seen: dict[tuple[str, BillingPeriod], str] = {}
+    for entry in step.history:
+        if entry.event == "failed" and entry.payment is not None:
+            seen = {line: reference for line, reference in seen.items() if reference != entry.payment.reference}
+        if entry.event != "applied" or entry.charge is None:
+            continue
+        reference = entry.payment.reference if entry.payment is not None else entry.id
+        for line in entry.charge.lines:
+            if line.purpose == "recharge":
+                continue
+            other = seen.setdefault((line.purpose, line.period), reference)
+            assert other == reference, f"{line.period} was charged twice for {line.purpose}: {other} and {reference}"
+
+
+def _refunds_asked(step: Step) -> int:
+    total = 0
+    for entry in step.history:
+        if "refunds" not in entry.changes:
+            continue
+        before, after = entry.changes["refunds"]
+        total += sum(refund.amount.minor for refund in after if refund not in (before or ()))
+    return total
+
+
+@law("debts do not evaporate: arrears shrink only by money or by an entry that forgives")
+def debts_stay(step: Step) -> None:
+    for entry in step.history:
+        if "arrears" not in entry.changes:
+            continue
+        before, after = entry.changes["arrears"]
+        left = {(debt.period, debt.amount) for debt in after}
+        gone = {(debt.period, debt.amount) for debt in before or ()} - left
+        named = (
+            entry.charge.settles + entry.charge.forgives
+            if entry.charge is not None and entry.event == "applied"
+            else ()
+        )
+        assert gone <= {(debt.period, debt.amount) for debt in named}, f"{entry.id} lost a debt"
+
+
+@law("no arbitrage: customers get no more days than they pay for, owe, or policy gives them")
+def service_is_paid(step: Step) -> None:
+    if not step.customers_only or step.after.attempt is not None:
+        return
+    subscription = step.subscription
+    prices = _prices(step)
+    used = _days_used(step, prices)
+    zero = Fraction(0)
+    value = sum((prices[day] for day in used), zero)
+    paid = sum(
+        line.amount.minor
+        for entry in step.history
+        if entry.event == "applied" and entry.charge
+        for line in entry.charge.lines
+    )
+    owed = subscription.owed.minor
+    failed = sum(entry.payment.amount.minor for entry in step.history if entry.event == "failed" and entry.payment)
+    given = _given_back(step)
+    grace = _given_days(step, prices)
+    # Each rounded price may differ by one unit from the exact part of a period.
+    slack = sum(1 for entry in step.history if entry.charge is not None or "settlements" in entry.changes)
+    got = paid + owed - failed - given
+    assert value <= got + grace + slack, (
+        f"{len(used)} days worth {float(value):.0f} were had for {got} and a grace of {float(grace):.0f}"
+    )
+
+
+def _prices(step: Step) -> dict[date, Fraction]:
+    """What one day of each billed period costs."""
+    prices: dict[date, Fraction] = {}
+    for entry, snapshot in step.snapshots:
+        period = entry.billed
+        if period is None:
+            continue
+        whole = snapshot.schedule.period_containing(period.start)
+        price = Fraction(snapshot.price.minor, max(whole.days, period.days))
+        prices |= {period.start + timedelta(days=count): price for count in range(period.days)}
+    return prices
+
+
+def _days_used(step: Step, prices: dict[date, Fraction]) -> set[date]:
+    return {
+        day
+        for _, snapshot, start, end in step.spells()
+        if snapshot.state.access is Access.FULL
+        for day in step.local_days(snapshot, start, end)
+        if day < snapshot.next_billing_date and day in prices
+    }
+
+
+def _given_back(step: Step) -> int:
+    """Refunds and credit that cancellations gave, less credit that was used again as money."""
+    total = 0
+    for entry in step.history:
+        if entry.event not in ("applied", "held") or entry.changes.get("settlements") is None:
+            continue
+        before, after = entry.changes["settlements"]
+        known = {(paid.period, paid.reference): paid.refunded for paid in before or ()}
+        for paid in after:
+            earlier = known.get((paid.period, paid.reference))
+            total += (paid.refunded.minor if paid.refunded else 0) - (earlier.minor if earlier else 0)
+    return total
+
+
+def _given_days(step: Step, prices: dict[date, Fraction]) -> Fraction:
+    """The day of a cancellation is refunded although it was begun: once in a billed period."""
+    days = [
+        local_day(entry.effective_at, snapshot.time_zone)
+        for entry, snapshot in step.snapshots
+        if isinstance(entry.command, Cancel) and "settlements" in entry.changes
+    ]
+    full = sum(1 for entry in step.history if isinstance(entry.command, Cancel) and entry.command.refund == "full")
+    policy = step.lifecycle.policy_of(step.subscription)
+    most = max(prices.values(), default=Fraction(0))
+    return sum((prices.get(day, Fraction(0)) for day in days), Fraction(0)) + full * policy.full_refund_days * most
+
+
+@law("cancel and reactivate, or block and lift, within a day leave state, dates, debts and money as they were")
+def there_and_back(step: Step) -> None:
+    found = list(step.snapshots)
+    for number, (entry, _) in enumerate(found):
+        if not number or not isinstance(entry.command, Cancel | Disable) or "causes" not in entry.changes:
+            continue
+        before, rest = found[number - 1][1], [pair for pair in found[number + 1 :] if pair[0].event != "refunded"]
+        back = [
+            pair for pair in rest[:2] if pair[0].event == "applied" and isinstance(pair[0].command, Reactivate | Enable)
+        ]
+        if not back or (back[0] is not rest[0] and rest[0][0].event != "attempted"):
+            continue
+        _is_back(step, entry, before, *back[0])
+
+
+def _is_back(step: Step, left: Entry, before: Subscription, entry: Entry, after: Subscription) -> None:
+    same_day = local_day(left.effective_at, before.time_zone) == local_day(entry.effective_at, before.time_zone)
+    if not same_day or local_day(left.effective_at, before.time_zone) >= before.next_billing_date or before.arrears:
+        return
+    for field in (
+        "state",
+        "schedule",
+        "next_billing_date",
+        "paid_through",
+        "term_start",
+        "term_end",
+        "arrears",
+        "credit",
+    ):
+        assert getattr(after, field) == getattr(before, field), f"{entry.id}: {field} did not come back"
+    refunded = sum(paid.refunded.minor for paid in _newly_refunded(left))
+    charged = sum(line.amount.minor for line in entry.charge.lines) if entry.charge else 0
+    assert refunded == charged, f"{entry.id}: {refunded} went back and {charged} was charged again"
+
+
+def _newly_refunded(entry: Entry) -> Iterable[Any]:
+    before, after = entry.changes.get("settlements", ((), ()))
+    known = {paid.period for paid in before or () if paid.refunded is not None}
+    return (paid for paid in after if paid.refunded is not None and paid.period not in known)

@@ -1,0 +1,129 @@
+"""Laws of the record: what is stored is true, complete, and was allowed."""
+
+from __future__ import annotations
+
+import attrs
+
+from subscription_lifecycle.errors import PaymentDeclined, Refused
+from subscription_lifecycle.machine.decision import Applied
+from subscription_lifecycle.model.actor import Role
+from subscription_lifecycle.model.calendar import local_day
+from subscription_lifecycle.model.entry import Entry, fold
+from subscription_lifecycle.model.subscription import Subscription
+from subscription_lifecycle.standard.causes import PROVIDER
+from subscription_lifecycle.standard.commands import Reactivate
+from subscription_lifecycle.testing.law import law
+from subscription_lifecycle.testing.step import Step
+
+LEFT_ALONE = ("state", "causes", "next_billing_date", "paid_through", "arrears", "payment_method", "schedule", "credit")
+
+
+@law("no row leaves a final state; entries about money may follow")
+def final_is_final(step: Step) -> None:
+    ended = False
+    for entry, snapshot in step.snapshots:
+        assert not ended or "state" not in entry.changes, f"{entry.id} leaves a final state"
+        ended = snapshot.state.final
+
+
+@law("a refusal changes nothing, a decline only what its row says; entries fold to the snapshot and can be replayed")
+def history_is_the_truth(step: Step) -> None:
+    if isinstance(step.error, Refused) and step.first:
+        assert step.before == step.after, "a refusal changed what is stored"
+        assert not step.entries and not step.moved, "a refusal left entries or moved money"
+    if isinstance(step.error, PaymentDeclined) and not step.subscription.state.final:
+        for field in LEFT_ALONE:
+            caught_up = _after_due_rows(step)
+            assert getattr(step.subscription, field) == getattr(caught_up, field), f"a decline changed {field}"
+        assert [entry.event for entry in step.entries[-2:]] == ["attempted", "declined"], "a decline is two entries"
+    assert [entry.version for entry in step.history] == list(range(1, len(step.history) + 1)), "a version is missing"
+    folded = fold(step.history)
+    assert folded == step.subscription, "the entries do not fold to the snapshot"
+    _replay(step)
+
+
+def _after_due_rows(step: Step) -> Subscription:
+    found = [snapshot for entry, snapshot in step.snapshots if entry.version <= step.entries[-2].version]
+    return found[-1]
+
+
+def _replay(step: Step) -> None:
+    """Every entry that a row made is made again, from what it says itself."""
+    new = {entry.version for entry in step.entries}
+    decided = None
+    before: Subscription | None = None
+    for entry, snapshot in step.snapshots:
+        if entry.event == "attempted":
+            decided = entry
+        if entry.version in new and entry.event in ("applied", "held", "declined") and before is not None:
+            attempted = decided is not None and decided.key == entry.key and decided.row == entry.row
+            at = decided.recorded_at if attempted and decided is not None else entry.recorded_at
+            start = before
+            again = step.lifecycle.decide_again(step.lifecycle.known(start), entry, at)
+            expected = (again.declined or again.before) if entry.event == "declined" else again.after
+            _same(entry, snapshot, expected)
+        before = snapshot
+
+
+def _same(entry: Entry, snapshot: Subscription, again: Subscription) -> None:
+    for field in attrs.fields(Subscription):
+        if field.name in ("version", "recorded_at", "settlements"):
+            continue
+        found, expected = getattr(snapshot, field.name), getattr(again, field.name)
+        assert found == expected, f"{entry.id} cannot be replayed: {field.name} was {found}, is now {expected}"
+
+
+@law("what is refused no input makes succeed; preview, explain and outcome agree")
+def answers_agree(step: Step) -> None:
+    if step.explained is None or step.command is None:
+        return
+    refused = isinstance(step.error, Refused)
+    codes = {refusal.code for refusal in step.explained}
+    assert refused == bool(codes), f"explained {codes or 'nothing'}, but the outcome was {step.error or step.result!r}"
+    if isinstance(step.error, Refused):
+        assert {refusal.code for refusal in step.error.refusals} == codes, "explain and outcome name other reasons"
+    if step.offered is not None and step.offered.availability != "available":
+        assert refused, f"{step.command.title} was offered as {step.offered.availability} and succeeded"
+    if step.previewed is not None and isinstance(step.result, Applied) and step.entries:
+        last = [entry for entry in step.entries if entry.command == step.command and entry.by == step.by]
+        if last and last[-1].event == "applied":
+            assert last[-1].terms == step.previewed.terms, "the outcome has other terms than the preview"
+
+
+@law("reactivation never flips recurring billing; no customer lifts the provider's block; roles only ever help")
+def roles_are_respected(step: Step) -> None:
+    for entry in step.history:
+        policy = step.lifecycle.policies.get(entry.policy)
+        support = policy.support_roles if policy is not None else frozenset[Role]()
+        if isinstance(entry.command, Reactivate):
+            assert "recurring_billing" not in entry.changes, f"{entry.id} flipped recurring billing"
+        before, after = entry.changes.get("causes", ((), ()))
+        lifted = PROVIDER in (before or ()) and PROVIDER not in after
+        assert not lifted or entry.by.roles & support, f"{entry.id}: {entry.by} lifted the provider's block"
+        assert entry.by.roles, f"{entry.id}: {entry.by} has no role"
+    _more_roles_help(step)
+
+
+def _more_roles_help(step: Step) -> None:
+    if step.explained is None or step.command is None or step.by is None or step.command.creates:
+        return
+    subscription = step.lifecycle.projected(step.before.subscription, step.now)
+    few = step.lifecycle.explain(subscription, step.command, by=step.by, at=step.now)
+    more = attrs.evolve(step.by, roles=step.by.roles | {Role.GLOBAL_ADMIN, Role.SUPPORT})
+    many = step.lifecycle.explain(subscription, step.command, by=more, at=step.now)
+    assert {refusal.code for refusal in many} <= {refusal.code for refusal in few}, "more roles met more refusals"
+
+
+@law("what is recorded is never undone by a clock: times rise, the present is what is stored, payments go by our names")
+def time_is_honest(step: Step) -> None:
+    written = [entry.recorded_at for entry in step.history]
+    assert written == sorted(written), "recorded_at goes back"
+    assert step.subs.as_of(step.id, step.now) == step.subs.get(step.id), "as_of(now) is not what is"
+    subscription = step.lifecycle.known(step.subscription)
+    moved = subscription.changed({"time_zone": "Asia/Kolkata"})
+    here, there = step.lifecycle.due(subscription), step.lifecycle.due(moved)
+    if here is not None and there is not None:
+        assert local_day(here.at, subscription.time_zone) == local_day(there.at, moved.time_zone), "a zone moved a date"
+    for capture in step.gateway.captures:
+        if capture.subscription == step.id:
+            assert step.subs.store.find(capture.reference) == step.id, f"{capture.reference} is not found by our name"
