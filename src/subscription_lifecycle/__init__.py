@@ -6,7 +6,7 @@ Other doors: `standard`, `policies`, `ports`, `documents`, `adapters.<library>`,
 """
 
 from subscription_lifecycle.adapters.memory import MemoryStore
-from subscription_lifecycle.engine.subscriptions import Subscriptions
+from subscription_lifecycle.engine.subscriptions import AsyncSubscriptions, Subscriptions
 from subscription_lifecycle.engine.sweep import SweepReport
 from subscription_lifecycle.errors import (
     AlreadyExists,
@@ -110,6 +110,7 @@ __all__ = [
     "Adopt",
     "AlreadyExists",
     "Applied",
+    "AsyncSubscriptions",
     "AwaitingPayment",
     "BillingPeriod",
     "BillingSchedule",

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import re
 import types
 from collections.abc import Callable, Mapping
@@ -27,24 +26,13 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from subscription_lifecycle.errors import InvalidValue
 from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, Decision
-from subscription_lifecycle.model import validation
+from subscription_lifecycle.model import payment, validation
 from subscription_lifecycle.model.actor import Actor, Role
 from subscription_lifecycle.model.charge import Charge, Debt, InvoiceLine, Terms
 from subscription_lifecycle.model.command import REGISTRY, Command
 from subscription_lifecycle.model.entry import Change, Entry
 from subscription_lifecycle.model.mapping import FrozenMapping, frozen_mapping
 from subscription_lifecycle.model.money import Money
-from subscription_lifecycle.model.payment import (
-    ActionRequired,
-    Captured,
-    CaptureRequest,
-    ChargebackReversed,
-    ChargedBack,
-    Declined,
-    Payment,
-    Processing,
-    Refunded,
-)
 from subscription_lifecycle.model.payment_method import PaymentMethod
 from subscription_lifecycle.model.plan import Plan
 from subscription_lifecycle.model.schedule import BillingSchedule
@@ -136,14 +124,8 @@ def _same(value: Any, _: Any = None) -> Any:
     return value
 
 
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise InvalidValue("number", f"{value} does not survive JSON", "Pass a finite number.")
-    return value
-
-
 # Few of them, met in every document.
-_state: Final = functools.lru_cache(1024)(State)
+_state: Final = functools.lru_cache(1024)(lambda name: State(name, published=name))
 _role: Final = functools.lru_cache(1024)(Role)
 
 
@@ -153,7 +135,6 @@ def _is_literal(kind: Any) -> bool:
 
 for _scalar in (int, str, bool):
     _converter.register_structure_hook(_scalar, _same)
-_converter.register_unstructure_hook(float, _finite)
 _converter.register_structure_hook(float, _same)
 _ANY: Final[Any] = Any
 _converter.register_structure_hook(_ANY, _same)
@@ -290,44 +271,39 @@ def _encode_command(command: Command) -> dict[str, Any]:
     if REGISTRY.get(kind.__name__) is not kind:
         raise InvalidValue("command", f"there are two classes called {kind.__name__}", "Rename one of them.")
     if kind.__module__.startswith("subscription_lifecycle."):
-        return {kind.__name__: _fields_of(kind)(command)}
+        return {kind.__name__: _encoder_of(kind)(command)}
     return _surviving(command)
 
 
 def _surviving(command: Command) -> dict[str, Any]:
     """A user's command: what cannot be read again must not be written, and is found out before any money moves."""
     try:
-        document = {type(command).__name__: _fields_of(type(command))(command)}
-        survives = _decode_fields(**json.loads(_text(document))) == command
+        document = {type(command).__name__: _encoder_of(type(command))(command)}
+        if _decode_fields(**json.loads(_text(document))) != command:
+            raise ValueError("it is read as another command")
     except Exception as error:
-        raise _does_not_survive(command) from error
-    if not survives:
-        raise _does_not_survive(command)
+        raise InvalidValue(
+            "command",
+            f"{validation.brief(command)} does not survive JSON",
+            "Annotate its fields with the types they hold, and use values that JSON carries.",
+        ) from error
     return document
 
 
-def _does_not_survive(command: Command) -> InvalidValue:
-    return InvalidValue(
-        "command",
-        f"{validation.brief(command)} does not survive JSON",
-        "Annotate its fields with the types they hold, and use values that JSON carries.",
-    )
+@functools.cache
+def _encoder_of(kind: type[Command]) -> Any:
+    return make_dict_unstructure_fn(kind, _converter)
 
 
-def _fields_of(kind: type[Command]) -> Callable[[Any], dict[str, Any]]:
-    found = _COMMAND_ENCODERS.get(kind)
-    if found is None:
-        found = _COMMAND_ENCODERS[kind] = make_dict_unstructure_fn(kind, _converter)
-    return found
+@functools.cache
+def _decoder_of(kind: type[Command]) -> Any:
+    return make_dict_structure_fn(kind, _converter)
 
 
 def _decode_fields(**document: Any) -> Any:
     [(name, fields)] = document.items()
     kind = REGISTRY[name]
-    decoder = _COMMAND_DECODERS.get(kind)
-    if decoder is None:
-        decoder = _COMMAND_DECODERS[kind] = make_dict_structure_fn(kind, _converter)
-    return decoder(fields, kind)
+    return _decoder_of(kind)(fields, kind)
 
 
 def _decode_command(document: dict[str, Any], _: Any) -> Any:
@@ -336,10 +312,6 @@ def _decode_command(document: dict[str, Any], _: Any) -> Any:
     except Exception:
         [(name, fields)] = document.items()
         return UnknownCommand(name, fields)
-
-
-_COMMAND_ENCODERS: Final[dict[type, Any]] = {}
-_COMMAND_DECODERS: Final[dict[type, Any]] = {}
 
 
 def _is_command(kind: Any) -> bool:
@@ -417,8 +389,9 @@ KINDS: Final[Mapping[str, type]] = {
     kind.__name__: kind
     for kind in (
         (Subscription, Entry, Attempt, Answer, Command, Stored, Write, Decision, Applied, AwaitingPayment)
-        + (CaptureRequest, Captured, Declined, ActionRequired, Processing, ChargedBack, ChargebackReversed, Refunded)
-        + (Payment, PaymentMethod, Plan, Money, BillingSchedule, Actor, Charge, Debt, InvoiceLine, Terms)
+        + (payment.CaptureRequest, payment.Captured, payment.Declined, payment.ActionRequired, payment.Processing)
+        + (payment.ChargedBack, payment.ChargebackReversed, payment.Refunded, payment.Payment)
+        + (PaymentMethod, Plan, Money, BillingSchedule, Actor, Charge, Debt, InvoiceLine, Terms)
     )
 }
 _ENCODERS: Final = {tag: _converter.get_unstructure_hook(kind) for tag, kind in KINDS.items()}

@@ -7,7 +7,7 @@ at least once, in order per subscription.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -38,6 +38,10 @@ __all__ = [
     "JSON",
     "ActionRequired",
     "Answer",
+    "AsyncFacts",
+    "AsyncListener",
+    "AsyncPaymentGateway",
+    "AsyncStore",
     "Attempt",
     "CaptureRequest",
     "Captured",
@@ -68,6 +72,8 @@ Clock: TypeAlias = Callable[[], datetime]
 Facts: TypeAlias = Callable[[Subscription | None, Command], Mapping[str, JSON]]
 """Answers, before a decision, what the snapshot lacks."""
 Listener: TypeAlias = Callable[[Entry], None]
+AsyncFacts: TypeAlias = Callable[[Subscription | None, Command], Awaitable[Mapping[str, JSON]]]
+AsyncListener: TypeAlias = Callable[[Entry], Awaitable[None]]
 """Hears each entry after it is on record, at least once."""
 
 
@@ -121,7 +127,7 @@ class Answer:
 
 @attrs.frozen
 class Stored:
-    """What a store holds of one subscription: the snapshot, the open attempt, and the answer given under the key asked for."""
+    """What a store holds of one subscription: snapshot, open attempt, and the answer given under the key asked for."""
 
     subscription: Subscription
     attempt: Attempt | None = None
@@ -232,6 +238,28 @@ class PaymentGateway(Protocol):
     def refund(self, reference: str, amount: Money, /) -> Refunded:
         """Give back part of a captured payment; idempotent by the payment's reference."""
         ...
+
+
+class AsyncStore(Protocol):
+    """A store whose methods are coroutines, and otherwise as Store says."""
+
+    async def load(self, id: str, key: str | None, /) -> Stored | None: ...
+    async def write(self, write: Write, /) -> None: ...
+    async def find(self, reference: str, /) -> str | None: ...
+    async def due(self, until: datetime, limit: int, /) -> Sequence[str]: ...
+    async def history(self, id: str, /) -> Sequence[Entry]: ...
+    async def undelivered(self, limit: int, /) -> Sequence[Entry]: ...
+    async def delivered(self, entries: Sequence[Entry], /) -> None: ...
+
+
+class AsyncPaymentGateway(Protocol):
+    """A gateway whose methods are coroutines, and otherwise as PaymentGateway says."""
+
+    @property
+    def idempotency_window(self) -> timedelta | None: ...
+    async def capture(self, request: CaptureRequest, /) -> PaymentOutcome: ...
+    async def find(self, reference: str, /) -> PaymentOutcome | None: ...
+    async def refund(self, reference: str, amount: Money, /) -> Refunded: ...
 
 
 @runtime_checkable

@@ -102,6 +102,11 @@ def several(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.lists(strategy, max_size=3).map(tuple)
 
 
+def in_short(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """The same, but without the long name that a strategy of strategies has."""
+    return st.just(None).flatmap(lambda _: strategy)
+
+
 def money_in(currency: str) -> st.SearchStrategy[Money]:
     return st.integers(-(10**18), 10**18).map(lambda minor: Money(minor, currency))
 
@@ -115,23 +120,30 @@ plans = st.builds(Plan, names, prices, billing, st.none(), optional(billing)) | 
     st.builds(Plan, names, prices, billing),
     st.integers(1, 50),
 )
+plans = in_short(plans)
 schedules = st.builds(BillingSchedule, days, billing, st.just("anniversary"), st.sampled_from(["clamp", "sticky"]))
+schedules = in_short(schedules)
 periods = st.builds(BillingPeriod, days, days)
 methods = st.builds(
     PaymentMethod, names, optional(names), country=st.sampled_from(["NL", "DE", "CN"]), expires=optional(days)
 )
+methods = in_short(methods)
 roles = st.frozensets(
     st.sampled_from([Role.SUPPORT, Role.BILLING_ADMIN, Role.CLOCK]) | st.builds(Role, names), max_size=3
 )
 actors = st.builds(Actor, names, roles, customer=optional(names))
-states = st.builds(State, names)
+states = names.map(lambda name: State(name, published=name))
 causes = st.builds(Cause, names, st.integers(0, 1000))
 debts = st.builds(Debt, periods, money, days, st.booleans(), optional(names))
+debts = in_short(debts)
 lines = st.builds(ChargeLine, st.sampled_from(["period", "arrears", "recharge"]), money, periods)
+lines = in_short(lines)
 invoice_lines = st.builds(InvoiceLine, names, names, names, money, periods, texts, optional(names))
+invoice_lines = in_short(invoice_lines)
 charges = st.builds(
     Charge, several(lines), several(debts), several(debts), several(debts), optional(money), optional(money)
 )
+charges = in_short(charges)
 terms = st.builds(Terms, money, days)
 reminders = st.builds(Reminder, names, texts)
 zones = st.sampled_from(sorted(available_timezones() - {"localtime"}))
@@ -147,6 +159,7 @@ payments = st.builds(
     st.booleans(),
     optional(metadata),
 )
+payments = in_short(payments)
 outcomes = st.one_of(
     st.builds(Captured, names, instants),
     st.builds(Declined, names, st.booleans(), optional(names)),
@@ -213,6 +226,7 @@ starts = st.builds(
     policy=names,
     metadata=metadata,
 )
+starts = in_short(starts)
 hibernations = st.builds(
     Hibernate,
     days,
@@ -230,6 +244,7 @@ hibernations = st.builds(
     metadata,
     optional(methods),
 )
+hibernations = in_short(hibernations)
 nothing_more = [standard.Renew, standard.Expire, standard.CancelAsScheduled, standard.Delete, standard.RetryPayment]
 commands = st.one_of(
     starts,
@@ -258,6 +273,7 @@ commands = st.one_of(
     st.sampled_from([kind() for kind in nothing_more]),
     hibernations,
 )
+commands = in_short(commands)
 
 
 @st.composite
@@ -293,6 +309,7 @@ entries = st.builds(
     forgiven=several(debts),
     invoice_lines=several(invoice_lines),
 )
+entries = in_short(entries)
 decisions = st.builds(
     Decision,
     lifecycle=st.tuples(names, counts),
@@ -318,6 +335,7 @@ decisions = st.builds(
     timed=st.booleans(),
     reminders=several(reminders),
 )
+decisions = in_short(decisions)
 attempts = st.builds(
     Attempt,
     reference=names,
@@ -329,6 +347,8 @@ attempts = st.builds(
     check_at=instants,
     gives_up_at=instants,
 )
+attempts = in_short(attempts)
 answers = st.builds(
     Answer, names, commands, st.sampled_from(["open", "applied", "declined"]), counts, counts, several(reminders)
 )
+answers = in_short(answers)

@@ -12,6 +12,7 @@ from subscription_lifecycle import (
     Access,
     Actor,
     Cancel,
+    Charge,
     Command,
     Context,
     MemoryStore,
@@ -47,6 +48,10 @@ def before_june(context: Context[Freeze]) -> bool:
     return context.command.until < date(2026, 6, 1)
 
 
+def one_freeze(context: Context[Freeze]) -> Charge:
+    return Charge()
+
+
 # values
 Money(20.5, "EUR")  # E: wrong
 total = price + 5  # E: wrong
@@ -79,3 +84,5 @@ Transition(Freeze, ACTIVE, "frozen")  # E: wrong
 Transition(Freeze(until=date(2026, 6, 1)), ACTIVE, FROZEN)  # E: wrong
 Transition(Freeze, ACTIVE, FROZEN, term="later")  # E: wrong
 Transition(Cancel, ACTIVE, FROZEN, guards=[before_june])  # E: wrong
+Transition(Cancel, ACTIVE, FROZEN, charge=one_freeze)  # E: wrong
+Transition(Cancel, "active", FROZEN)  # E: wrong

@@ -1,7 +1,7 @@
 """Carrying a decision out: the intent, the money, the fact; and going on where that was cut off.
 
-The intent is stored before money moves, the fact after, and no transaction is open in between. Whatever a capture raises
-means unknown: the payment is looked up before it is ever asked for again.
+The intent is stored before money moves, the fact after, and no transaction is open in between. Whatever a capture
+raises means unknown: the payment is looked up before it is ever asked for again.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class StandardCommands(Generic[R]):
         idempotency_key: str,
         agreed: Terms | None = None,
     ) -> R:
-        """Begin a subscription; raises PaymentDeclined when its first payment is (then it is DELETED, with its entries)."""
+        """Begin a subscription; raises PaymentDeclined when its first payment is (it is then DELETED, entries kept)."""
         command = commands.Start(
             customer=customer,
             plan=plan,

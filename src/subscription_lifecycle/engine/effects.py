@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
 from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.payment import CaptureRequest
+from subscription_lifecycle.model.state import State
 from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.ports import Write
 
@@ -85,23 +88,79 @@ class ReadHistory:
     id: str
 
 
-Effect: TypeAlias = Now | Load | AskFacts | Save | Capture | LookUp | VoidPayment | GiveBack | FindPayment | ReadHistory
+@attrs.frozen
+class FindDue:
+    """Answer: ids that are due, the earliest first."""
+
+    until: datetime
+    limit: int
+
+
+@attrs.frozen
+class FindSubscriptions:
+    """Answer: snapshots, by id."""
+
+    customer: str | None
+    states: tuple[State, ...] | None
+    after: str | None
+    limit: int
+
+
+@attrs.frozen
+class TakeInvoiceLines:
+    """Answer: the lines of the invoice."""
+
+    customer: str
+    invoice: str
+
+
+@attrs.frozen
+class ReadInvoice:
+    """Answer: the lines of the invoice."""
+
+    invoice: str
+
+
+@attrs.frozen
+class FindUndelivered:
+    """Answer: entries that no listener has heard of yet."""
+
+    limit: int
+
+
+@attrs.frozen
+class Tell:
+    """Tell every listener. Answer: None."""
+
+    entry: Entry
+
+
+@attrs.frozen
+class MarkDelivered:
+    """Answer: None."""
+
+    entries: tuple[Entry, ...]
+
+
+Effect: TypeAlias = (
+    Now
+    | Load
+    | AskFacts
+    | Save
+    | Capture
+    | LookUp
+    | VoidPayment
+    | GiveBack
+    | FindPayment
+    | ReadHistory
+    | FindDue
+    | FindSubscriptions
+    | TakeInvoiceLines
+    | ReadInvoice
+    | FindUndelivered
+    | Tell
+    | MarkDelivered
+)
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Effect, Any, T]
 MONEY = (Capture, VoidPayment, GiveBack)
-
-__all__ = [
-    "MONEY",
-    "AskFacts",
-    "Capture",
-    "Effect",
-    "FindPayment",
-    "Flow",
-    "GiveBack",
-    "Load",
-    "LookUp",
-    "Now",
-    "ReadHistory",
-    "Save",
-    "VoidPayment",
-]

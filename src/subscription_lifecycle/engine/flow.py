@@ -67,7 +67,7 @@ def _decide(
 def _decide_when_ready(
     lifecycle: Lifecycle, stored: Stored, command: Command, by: Actor, key: str, now: datetime, gateway: bool
 ) -> Flow[Decision]:
-    """An open payment is settled and a due charge is made before the command is decided; a refusal comes before both."""
+    """An open payment is settled and a due charge made before the command is decided; a refusal comes before both."""
     id = stored.subscription.id
     for _ in range(MOST_CHARGES):
         subscription = stored.subscription

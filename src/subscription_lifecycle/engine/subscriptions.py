@@ -1,20 +1,18 @@
-"""Subscriptions: what a service holds in its hand."""
+"""Subscriptions, plain and asynchronous: what a service holds in its hand. Neither has logic of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-import attrs
-
-from subscription_lifecycle.engine import flow, reports, timed
+from subscription_lifecycle.engine import flow, queries, reports
 from subscription_lifecycle.engine.clock import no_facts, utc_now
 from subscription_lifecycle.engine.commands import StandardCommands
-from subscription_lifecycle.engine.drivers import performer, run
-from subscription_lifecycle.engine.effects import Effect
+from subscription_lifecycle.engine.drivers import Performer, run, run_async
+from subscription_lifecycle.engine.effects import Effect, Flow
 from subscription_lifecycle.engine.sweep import SweepReport, sweep
-from subscription_lifecycle.errors import AlreadyExists, InvalidValue, PaymentInProgress, UnknownSubscription
+from subscription_lifecycle.errors import InvalidValue
 from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, Decision
 from subscription_lifecycle.machine.guard import Refusal
 from subscription_lifecycle.machine.lifecycle import Action, Lifecycle
@@ -22,29 +20,78 @@ from subscription_lifecycle.model import validation
 from subscription_lifecycle.model.actor import Actor
 from subscription_lifecycle.model.charge import InvoiceLine, Terms
 from subscription_lifecycle.model.command import Command
-from subscription_lifecycle.model.entry import Entry, fold
+from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.model.payment import PaymentOutcome
 from subscription_lifecycle.model.state import Access, State
 from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.ports import (
+    AsyncFacts,
+    AsyncListener,
+    AsyncPaymentGateway,
+    AsyncStore,
     Clock,
     Facts,
-    InvoiceStore,
     Listener,
     PaymentGateway,
-    SearchableStore,
     Store,
-    Stored,
 )
-from subscription_lifecycle.standard.commands import ReportInvoice
 from subscription_lifecycle.standard.table import STANDARD
 
 Result = Applied | AwaitingPayment
+States = State | Iterable[State]
+R = TypeVar("R")
 
-LARGEST_PAGE = 1_000_000
+
+class _Face(StandardCommands[R], Generic[R]):
+    """The parts, and every question that is more than one line."""
+
+    def __init__(
+        self,
+        store: Any,
+        gateway: Any = None,
+        *,
+        lifecycle: Lifecycle = STANDARD,
+        clock: Clock = utc_now,
+        facts: Any = no_facts,
+        listeners: Iterable[Any] = (),
+    ) -> None:
+        self.store = store
+        self.gateway = gateway
+        self.lifecycle = lifecycle
+        self.clock = clock
+        self.listeners = tuple(listeners)
+        self._performer = Performer(store, gateway, clock, facts, self.listeners, lifecycle)
+
+    def perform(self, effect: Effect) -> Any:
+        """Answer one effect of a flow: the one place that all of them pass."""
+        return self._performer(effect)
+
+    @property
+    def _money(self) -> bool:
+        return self.gateway is not None
+
+    def _execute(self, id: str, command: Command, by: Actor, key: str, agreed: Terms | None) -> Flow[Result]:
+        validation.named("id", id)
+        validation.named("idempotency_key", key)
+        queries.a_command(command)
+        queries.an_actor(by)
+        if agreed is not None and not isinstance(agreed, Terms):
+            raise InvalidValue("agreed", f"{validation.brief(agreed)} is not Terms", "Pass the terms of a preview.")
+        return flow.execute(self.lifecycle, id, command, by=by, key=key, agreed=agreed, gateway=self._money)
+
+    def _report(self, reference: str, outcome: PaymentOutcome) -> Flow[Result]:
+        validation.named("reference", reference)
+        if not isinstance(outcome, PaymentOutcome):
+            raise InvalidValue("outcome", f"{validation.brief(outcome)} is not a payment outcome", "Pass Captured, …")
+        return reports.report(self.lifecycle, reference, outcome)
+
+    def _sweep(self, limit: int | None, *, deliver: bool) -> Flow[SweepReport]:
+        if limit is not None:
+            validation.whole("limit", limit, 0, queries.LARGEST_PAGE)
+        return sweep(self.lifecycle, limit, gateway=self._money, deliver=deliver)
 
 
-class Subscriptions(StandardCommands[Result]):
+class Subscriptions(_Face[Result]):
     """A lifecycle with a store, a gateway, a clock, facts and listeners. May be shared between threads.
 
     Returned: it is on record. Raised: state, dates and money are as they were; only Interrupted cannot promise that,
@@ -61,13 +108,7 @@ class Subscriptions(StandardCommands[Result]):
         facts: Facts = no_facts,
         listeners: Iterable[Listener] = (),
     ) -> None:
-        self.store = store
-        self.gateway = gateway
-        self.lifecycle = lifecycle
-        self.clock = clock
-        self.listeners = tuple(listeners)
-        self._performer = performer(store, gateway, clock, facts, lifecycle)
-        self._facts = facts
+        super().__init__(store, gateway, lifecycle=lifecycle, clock=clock, facts=facts, listeners=listeners)
 
     # -- doing
 
@@ -79,196 +120,162 @@ class Subscriptions(StandardCommands[Result]):
         With `agreed`, the terms of a preview, the command is refused (`terms_changed`) when charge or date differ from
         what was shown.
         """
-        validation.named("id", id)
-        validation.named("idempotency_key", idempotency_key)
-        _is_command(command)
-        _is_actor(by)
-        if agreed is not None and not isinstance(agreed, Terms):
-            raise InvalidValue("agreed", f"{validation.brief(agreed)} is not Terms", "Pass the terms of a preview.")
-        money = self.gateway is not None
-        return run(
-            flow.execute(self.lifecycle, id, command, by=by, key=idempotency_key, agreed=agreed, gateway=money),
-            self.perform,
-        )
+        return run(self._execute(id, command, by, idempotency_key, agreed), self.perform)
 
     def report_payment(self, reference: str, outcome: PaymentOutcome) -> Result:
         """What the gateway says of a payment, by our reference; any order, any number of times.
 
         Raises UnknownPayment for a reference that was never asked for here: answer 404.
         """
-        validation.named("reference", reference)
-        if not isinstance(outcome, PaymentOutcome):
-            raise InvalidValue(
-                "outcome", f"{validation.brief(outcome)} is not a payment outcome", "Pass Captured, Declined, …"
-            )
-        return run(reports.report(self.lifecycle, reference, outcome), self.perform)
+        return run(self._report(reference, outcome), self.perform)
 
     def report_invoice(self, invoice: str, *, paid: bool, by: Actor, idempotency_key: str) -> tuple[Result, ...]:
         """Whether an invoice was paid, for every subscription with a line on it; unpaid makes arrears, once."""
-        lines = self._invoices().invoice_lines(validation.named("invoice", invoice))
-        results: list[Result] = []
-        for id in dict.fromkeys(line.subscription for line in lines):
-            command = ReportInvoice(invoice, paid, tuple(line for line in lines if line.subscription == id))
-            if paid or not self._is_known_unpaid(id, invoice, idempotency_key):
-                results.append(self.execute(id, command, by=by, idempotency_key=idempotency_key))
-            else:
-                results.append(Applied(self.get(id), ()))
-        return tuple(results)
+        asked = queries.report_invoice(self.lifecycle, invoice, paid, by=by, key=idempotency_key, gateway=self._money)
+        return run(asked, self.perform)
 
-    def _is_known_unpaid(self, id: str, invoice: str, key: str) -> bool:
-        """Whether the last word on it was unpaid: its debts were made then, and may have been paid since."""
-        told = [
-            (entry.command, entry.key)
-            for entry in self.store.history(id)
-            if isinstance(entry.command, ReportInvoice) and entry.command.invoice == invoice
-        ]
-        return bool(told) and told[-1][1] != key and not told[-1][0].paid
-
-    def take_invoice_lines(self, *, customer: str, invoice: str) -> Sequence[InvoiceLine]:
+    def take_invoice_lines(self, *, customer: str, invoice: str) -> tuple[InvoiceLine, ...]:
         """Put the customer's open lines on an invoice; each line is on exactly one. Again: the same lines."""
-        return self._invoices().take_invoice_lines(
-            validation.named("customer", customer), validation.named("invoice", invoice)
-        )
+        return run(queries.take_invoice_lines(customer, invoice), self.perform)
 
     def sweep(self, *, limit: int | None = None) -> SweepReport:
         """Finish open payments, do what is due, deliver the outbox; safe to run twice and at once."""
-        if limit is not None:
-            validation.whole("limit", limit, 0, LARGEST_PAGE)
-        return sweep(self.store, self._now, self.listeners, self._advance, limit)
+        return run(self._sweep(limit, deliver=True), self.perform)
 
     def recover(self) -> SweepReport:
-        """Finish open payments and refunds of subscriptions whose time has come, and deliver nothing else early."""
-        return sweep(self.store, self._now, (), self._advance, None)
+        """As `sweep`, without delivering the outbox: what a process may do when it starts."""
+        return run(self._sweep(None, deliver=False), self.perform)
 
     # -- asking
 
     def get(self, id: str) -> Subscription:
         """What is true now, due rows that move no money included. Raises UnknownSubscription."""
-        return self._current(self._stored(id), self._now())
+        return run(queries.get(self.lifecycle, id), self.perform)
 
     def access(self, id: str) -> Access:
         """What users may reach now, right even when a sweep is late."""
-        stored = self._stored(id)
-        if stored.attempt is not None:
-            return stored.subscription.state.access
-        return self.lifecycle.access(stored.subscription, at=self._now())
+        return run(queries.access(self.lifecycle, id), self.perform)
 
     def history(self, id: str) -> tuple[Entry, ...]:
         """Every entry, oldest first. Raises UnknownSubscription."""
-        entries = tuple(self.store.history(validation.named("id", id)))
-        if not entries:
-            raise UnknownSubscription(id)
-        return entries
+        return run(queries.history(id), self.perform)
 
     def as_of(self, id: str, at: datetime, *, known_at: datetime | None = None) -> Subscription | None:
         """What held at an instant, as known now or, with `known_at`, as known then. None: it did not exist."""
-        at = validation.instant("at", at)
-        known = None if known_at is None else validation.instant("known_at", known_at)
-        entries = [
-            entry
-            for entry in self.history(id)
-            if entry.effective_at <= at and (known is None or entry.recorded_at <= known)
-        ]
-        snapshot = fold(entries, gaps=True)
-        if snapshot is None:
-            return None
-        snapshot = self.lifecycle.known(snapshot)
-        waiting = entries[-1].event in ("attempted", "awaiting")
-        return snapshot if waiting else self.lifecycle.at(snapshot, at)
+        return run(queries.as_of(self.lifecycle, id, at, known_at), self.perform)
 
     def actions(self, id: str, *, by: Actor) -> tuple[Action, ...]:
         """Every command, and whether this actor may give it now (S10)."""
-        _is_actor(by)
-        subscription, at = self._projected(id, None)
-        return self.lifecycle.actions(subscription, by=by, at=at)
+        return run(queries.actions(self.lifecycle, id, by), self.perform)
 
     def explain(self, id: str, command: Command, *, by: Actor, at: datetime | None = None) -> tuple[Refusal, ...]:
         """Every reason why the command would be refused; a charge that is due first is taken as paid."""
-        subscription, instant = self._projected(id, at, _is_command(command))
-        facts = self._facts(None if command.creates else subscription, command)
-        return self.lifecycle.explain(subscription, command, by=by, at=instant, facts=facts)
+        return run(queries.explain(self.lifecycle, id, command, by, at), self.perform)
 
     def preview(self, id: str, command: Command, *, by: Actor, at: datetime | None = None) -> Decision:
         """The decision as it would be made: terms, reminders, before and after. Raises as `execute` would."""
-        subscription, instant = self._projected(id, at, _is_command(command))
-        facts = self._facts(None if command.creates else subscription, command)
-        decision = self.lifecycle.decide(subscription, command, by=by, at=instant, facts=facts)
-        stored = None if command.creates else self.store.load(id, None)
-        if stored is not None and stored.attempt is not None and not decision.interrupts:
-            raise PaymentInProgress(id, stored.attempt.reference)
-        return decision
+        return run(queries.preview(self.lifecycle, id, command, by, at), self.perform)
 
     def search(
         self,
         *,
         customer: str | None = None,
-        state: State | Iterable[State] | None = None,
+        state: States | None = None,
         after: str | None = None,
         limit: int = 100,
     ) -> tuple[Subscription, ...]:
         """Subscriptions by id, a page at a time: of a customer, in a state (as last recorded), after an id (S9)."""
-        if not isinstance(self.store, SearchableStore):
-            raise InvalidValue("store", "it cannot search", "Use a store with `search`.")
-        for field, text in (("customer", customer), ("after", after)):
-            if text is not None:
-                validation.named(field, text)
-        found = self.store.search(customer, _states(state), after, validation.whole("limit", limit, 1, LARGEST_PAGE))
-        return tuple(self.lifecycle.known(subscription) for subscription in found)
-
-    # -- inside
-
-    def perform(self, effect: Effect) -> Any:
-        """Answer one effect of a flow: the one place that all of them pass."""
-        return self._performer(effect)
-
-    def _advance(self, id: str) -> tuple[Result, ...]:
-        return run(timed.advance(self.lifecycle, id, gateway=self.gateway is not None), self.perform)
-
-    def _now(self) -> datetime:
-        return validation.instant("clock", self.clock())
-
-    def _stored(self, id: str) -> Stored:
-        stored = self.store.load(validation.named("id", id), None)
-        if stored is None:
-            raise UnknownSubscription(id)
-        return attrs.evolve(stored, subscription=self.lifecycle.known(stored.subscription))
-
-    def _current(self, stored: Stored, now: datetime) -> Subscription:
-        return stored.subscription if stored.attempt is not None else self.lifecycle.at(stored.subscription, now)
-
-    def _projected(self, id: str, at: datetime | None, command: Command | None = None) -> tuple[Subscription, datetime]:
-        instant = self._now() if at is None else validation.instant("at", at)
-        validation.named("id", id)
-        if command is not None and command.creates:
-            if self.store.load(id, None) is not None:
-                raise AlreadyExists(id)
-            return command.create(id, instant), instant
-        return self.lifecycle.projected(self._stored(id).subscription, instant), instant
-
-    def _invoices(self) -> InvoiceStore:
-        if not isinstance(self.store, InvoiceStore):
-            raise InvalidValue("store", "it keeps no invoice lines", "Use a store with `take_invoice_lines`.")
-        return self.store
+        return run(queries.search(self.lifecycle, customer, state, after, limit), self.perform)
 
 
-def _is_command(command: Command) -> Command:
-    if not isinstance(command, Command):
-        raise InvalidValue(
-            "command", f"{validation.brief(command)} is not a command", "Pass an instance, as in Renew()."
-        )
-    return command
+class AsyncSubscriptions(_Face[Awaitable[Result]]):
+    """The same with `await`. Store, gateway, facts and listeners may be plain or asynchronous.
+
+    Each effect takes one hop to a worker thread, so a transaction of a plain store is one hop. A cancelled task stops
+    where it is; what it had reserved is found and finished, by the same key or by `sweep`.
+    """
+
+    def __init__(
+        self,
+        store: Store | AsyncStore,
+        gateway: PaymentGateway | AsyncPaymentGateway | None = None,
+        *,
+        lifecycle: Lifecycle = STANDARD,
+        clock: Clock = utc_now,
+        facts: Facts | AsyncFacts = no_facts,
+        listeners: Iterable[Listener | AsyncListener] = (),
+    ) -> None:
+        super().__init__(store, gateway, lifecycle=lifecycle, clock=clock, facts=facts, listeners=listeners)
+
+    # -- doing
+
+    async def execute(
+        self, id: str, command: Command, *, by: Actor, idempotency_key: str, agreed: Terms | None = None
+    ) -> Result:
+        """See Subscriptions.execute."""
+        return await run_async(self._execute(id, command, by, idempotency_key, agreed), self.perform)
+
+    async def report_payment(self, reference: str, outcome: PaymentOutcome) -> Result:
+        """See Subscriptions.report_payment."""
+        return await run_async(self._report(reference, outcome), self.perform)
+
+    async def report_invoice(self, invoice: str, *, paid: bool, by: Actor, idempotency_key: str) -> tuple[Result, ...]:
+        """See Subscriptions.report_invoice."""
+        asked = queries.report_invoice(self.lifecycle, invoice, paid, by=by, key=idempotency_key, gateway=self._money)
+        return await run_async(asked, self.perform)
+
+    async def take_invoice_lines(self, *, customer: str, invoice: str) -> tuple[InvoiceLine, ...]:
+        """See Subscriptions.take_invoice_lines."""
+        return await run_async(queries.take_invoice_lines(customer, invoice), self.perform)
+
+    async def sweep(self, *, limit: int | None = None) -> SweepReport:
+        """See Subscriptions.sweep."""
+        return await run_async(self._sweep(limit, deliver=True), self.perform)
+
+    async def recover(self) -> SweepReport:
+        """See Subscriptions.recover."""
+        return await run_async(self._sweep(None, deliver=False), self.perform)
+
+    # -- asking
+
+    async def get(self, id: str) -> Subscription:
+        """See Subscriptions.get."""
+        return await run_async(queries.get(self.lifecycle, id), self.perform)
+
+    async def access(self, id: str) -> Access:
+        """See Subscriptions.access."""
+        return await run_async(queries.access(self.lifecycle, id), self.perform)
+
+    async def history(self, id: str) -> tuple[Entry, ...]:
+        """See Subscriptions.history."""
+        return await run_async(queries.history(id), self.perform)
+
+    async def as_of(self, id: str, at: datetime, *, known_at: datetime | None = None) -> Subscription | None:
+        """See Subscriptions.as_of."""
+        return await run_async(queries.as_of(self.lifecycle, id, at, known_at), self.perform)
+
+    async def actions(self, id: str, *, by: Actor) -> tuple[Action, ...]:
+        """See Subscriptions.actions."""
+        return await run_async(queries.actions(self.lifecycle, id, by), self.perform)
+
+    async def explain(self, id: str, command: Command, *, by: Actor, at: datetime | None = None) -> tuple[Refusal, ...]:
+        """See Subscriptions.explain."""
+        return await run_async(queries.explain(self.lifecycle, id, command, by, at), self.perform)
+
+    async def preview(self, id: str, command: Command, *, by: Actor, at: datetime | None = None) -> Decision:
+        """See Subscriptions.preview."""
+        return await run_async(queries.preview(self.lifecycle, id, command, by, at), self.perform)
+
+    async def search(
+        self,
+        *,
+        customer: str | None = None,
+        state: States | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> tuple[Subscription, ...]:
+        """See Subscriptions.search."""
+        return await run_async(queries.search(self.lifecycle, customer, state, after, limit), self.perform)
 
 
-def _is_actor(by: Actor) -> None:
-    if not isinstance(by, Actor):
-        raise InvalidValue("by", f"{validation.brief(by)} is not an Actor", "Pass who asks.")
-
-
-def _states(state: State | Iterable[State] | None) -> tuple[State, ...] | None:
-    if state is None:
-        return None
-    several = () if isinstance(state, (str, bytes)) or not isinstance(state, Iterable) else tuple(state)
-    states = (state,) if isinstance(state, State) else several
-    if not all(isinstance(one, State) for one in states) or (not states and not isinstance(state, (tuple, list, set))):
-        raise InvalidValue("state", f"{validation.brief(state)} is not a State or several", "Pass states.ACTIVE, ….")
-    return states
+__all__ = ["AsyncSubscriptions", "Subscriptions"]

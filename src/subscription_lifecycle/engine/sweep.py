@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 
 from subscription_lifecycle.engine.capturing import Result
+from subscription_lifecycle.engine.effects import FindDue, FindUndelivered, Flow, MarkDelivered, Now, Tell
+from subscription_lifecycle.engine.timed import advance
 from subscription_lifecycle.machine.decision import Applied, AwaitingPayment
+from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.model.entry import Entry
-from subscription_lifecycle.ports import Clock, Listener, Store
 
 PAGE = 500
 
@@ -32,40 +33,37 @@ class SweepReport:
     failed: tuple[tuple[str, Exception], ...] = ()
 
 
-def sweep(
-    store: Store,
-    clock: Clock,
-    listeners: Sequence[Listener],
-    advance: Callable[[str], Sequence[Result]],
-    limit: int | None,
-) -> SweepReport:
+def sweep(lifecycle: Lifecycle, limit: int | None, *, gateway: bool, deliver: bool) -> Flow[SweepReport]:
     """Each due subscription once, the earliest first; one that fails is reported and does not stop the rest."""
     seen: dict[str, None] = {}
-    found: dict[str, Any] = {"held": [], "awaiting": [], "declined": [], "failed": []}
-    entries = 0
-    until = clock()
+    found: dict[str, list[Any]] = {"held": [], "awaiting": [], "declined": [], "failed": []}
+    written = 0
+    until = yield Now()
     while limit is None or len(seen) < limit:
-        ids = [id for id in store.due(until, len(seen) + PAGE) if id not in seen]
+        due = yield FindDue(until, len(seen) + PAGE)
+        ids = [id for id in due if id not in seen]
         if not ids:
             break
         for id in ids if limit is None else ids[: limit - len(seen)]:
             seen[id] = None
             try:
-                results = advance(id)
+                results = yield from advance(lifecycle, id, gateway=gateway)
             except Exception as error:
                 found["failed"].append((id, error))
                 continue
             for result in results:
-                entries += len(result.entries)
+                written += len(result.entries)
                 _sort(id, result, found)
-    delivered, broken = deliver(store, listeners)
-    found["failed"] += broken
+    delivered = 0
+    if deliver:
+        delivered, broken = yield from deliver_entries()
+        found["failed"] += broken
     return SweepReport(
-        len(seen), entries, delivered, **{name: tuple(dict.fromkeys(ids)) for name, ids in found.items()}
+        len(seen), written, delivered, **{name: tuple(dict.fromkeys(ids)) for name, ids in found.items()}
     )
 
 
-def _sort(id: str, result: Result, found: dict[str, Any]) -> None:
+def _sort(id: str, result: Result, found: dict[str, list[Any]]) -> None:
     if isinstance(result, AwaitingPayment):
         found["awaiting"].append(id)
     elif isinstance(result, Applied):
@@ -75,33 +73,26 @@ def _sort(id: str, result: Result, found: dict[str, Any]) -> None:
             found["held"].append(id)
 
 
-def deliver(store: Store, listeners: Sequence[Listener]) -> tuple[int, list[tuple[str, Exception]]]:
+def deliver_entries() -> Flow[tuple[int, list[tuple[str, Exception]]]]:
     """Every undelivered entry to every listener; after a failure the rest of that subscription waits, in order."""
     count, broken = 0, dict[str, Exception]()
     seen: set[str] = set()
     while True:
-        batch = [entry for entry in store.undelivered(len(seen) + PAGE) if entry.id not in seen]
+        undelivered = yield FindUndelivered(len(seen) + PAGE)
+        batch: list[Entry] = [entry for entry in undelivered if entry.id not in seen]
         if not batch:
             return count, list(broken.items())
-        done = []
+        done: list[Entry] = []
         for entry in batch:
             seen.add(entry.id)
             if entry.subscription in broken:
                 continue
             try:
-                _tell(entry, listeners)
+                yield Tell(entry)
             except Exception as error:
                 broken[entry.subscription] = error
             else:
                 done.append(entry)
-        store.delivered(done)
+        yield MarkDelivered(tuple(done))
         seen -= {entry.id for entry in done}
         count += len(done)
-
-
-def _tell(entry: Entry, listeners: Sequence[Listener]) -> None:
-    for listener in listeners:
-        listener(entry)
-
-
-__all__ = ["SweepReport", "deliver", "sweep"]

@@ -24,7 +24,7 @@ MOST_CHARGES = 1000
 
 
 def advance(lifecycle: Lifecycle, id: str, *, gateway: bool) -> Flow[tuple[Result, ...]]:
-    """Whatever is open or due for one subscription: its payment, its due rows, its refunds. Answers what came of each."""
+    """What is open or due for one subscription: its payment, its due rows, its refunds. Answers what came of each."""
     now = yield Now()
     stored = yield from loaded(id, None)
     results: list[Result] = []

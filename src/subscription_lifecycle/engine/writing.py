@@ -100,7 +100,7 @@ def save(
 
 
 def due_at(lifecycle: Lifecycle, subscription: Subscription, attempt: Attempt | None) -> datetime | None:
-    """When the clock must look: an open payment holds the subscription's own timers; a refund is due until confirmed."""
+    """When the clock must look: an open payment holds the subscription's timers; a refund is due until confirmed."""
     if attempt is not None:
         return attempt.check_at
     if subscription.refunds:

@@ -237,7 +237,9 @@ class Decision:
 
     def __str__(self) -> str:
         money = f"; {self._due} by {self.method}" if self.collected != "nothing" else ""
-        return f"{self.command.title.capitalize()}: {self.before.state} → {self.after.state}, next billing date {self.after.next_billing_date}{money}."
+        states = f"{self.before.state} → {self.after.state}"
+        billing = f"next billing date {self.after.next_billing_date}"
+        return f"{self.command.title.capitalize()}: {states}, {billing}{money}."
 
 
 def onto(base: Subscription, before: Subscription, after: Subscription) -> Subscription:

@@ -15,6 +15,7 @@ from subscription_lifecycle.machine.transition import SAME_STATE, Transition
 from subscription_lifecycle.machine.verify import check_shapes
 from subscription_lifecycle.model import validation
 from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.entry import Change, Entry
 from subscription_lifecycle.model.mapping import frozen_mapping
 from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.model.state import Cause, Condition, State
@@ -123,7 +124,7 @@ class Definition:
         return self._state_of[cause]
 
     def interrupted_by(self, cause: Cause | None) -> State:
-        """The state to return to where a snapshot does not say which one it left: the first that the cause interrupts."""
+        """Where to return when a snapshot does not say which state it left: the first that the cause interrupts."""
         if cause not in self._interrupted_by:
             raise DefinitionError((f"{self.name} cannot tell which state was left for {cause}.",))
         return self._interrupted_by[cause]
@@ -143,6 +144,22 @@ class Definition:
         ):
             return subscription
         return subscription.changed({"state": state, "interrupted": interrupted, "causes": causes})
+
+    def known_entry(self, entry: Entry) -> Entry:
+        """The same entry with this lifecycle's own states and causes; names it has no more stay as they are."""
+        changes = {name: Change(*map(self._own, change)) for name, change in entry.changes.items() if name in _NAMED}
+        if not changes or all(
+            change == entry.changes[name] and _same(change, entry.changes[name]) for name, change in changes.items()
+        ):
+            return entry
+        return attrs.evolve(entry, changes={**entry.changes, **changes})
+
+    def _own(self, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(self._own(item) for item in value)
+        if isinstance(value, State):
+            return self.states.get(value.name) or self.renamed.get(value.name) or value
+        return self.causes.get(value.name, value) if isinstance(value, Cause) else value
 
     def _known_state(self, state: State) -> State:
         found = self.states.get(state.name) or self.renamed.get(state.name)
@@ -256,6 +273,13 @@ class Definition:
             for state in self.states.values()
             if any(row.adds is not None and state in row.source for row in rows) and state not in self.interruptions
         )
+
+
+_NAMED = ("state", "interrupted", "causes")
+
+
+def _same(one: Change, other: Change) -> bool:
+    return all(map(_is, one, other))
 
 
 def _is(one: object, other: object) -> bool:

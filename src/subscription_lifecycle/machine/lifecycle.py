@@ -139,7 +139,7 @@ class Lifecycle(Definition):
         return tuple(self._action(current, command, by, now, facts) for command in self.commands if not command.creates)
 
     def access(self, subscription: Subscription, *, at: datetime) -> Access:
-        """What users may reach at that instant; counts what is due and not yet done, and a charge that is due as paid."""
+        """What users may reach at that instant; counts what is due and not yet done, and a due charge as paid."""
         return self.projected(subscription, at).state.access
 
     def at(self, subscription: Subscription, now: datetime) -> Subscription:

@@ -59,8 +59,28 @@ def _several(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else (value,)
 
 
-def _some(value: Any) -> tuple[Any, ...]:
+def _states(value: State | Iterable[State]) -> tuple[State, ...]:
+    return _several(value)
+
+
+def _causes(value: Cause | Iterable[Cause] | None) -> tuple[Cause, ...]:
     return () if value is None else _several(value)
+
+
+def _guards(value: Guard[C] | Iterable[Guard[C]]) -> tuple[Guard[C], ...]:
+    return _several(value)
+
+
+def _charges(value: ChargeRule[C] | Iterable[ChargeRule[C]]) -> tuple[ChargeRule[C], ...]:
+    return _several(value)
+
+
+def _effects(value: Effect[C] | Iterable[Effect[C]]) -> tuple[Effect[C], ...]:
+    return _several(value)
+
+
+def _reminders(value: ReminderRule[C] | Iterable[ReminderRule[C]]) -> tuple[ReminderRule[C], ...]:
+    return _several(value)
 
 
 @attrs.frozen
@@ -78,14 +98,14 @@ class Transition(Generic[C]):
     """
 
     on: type[C]
-    source: tuple[State, ...] = attrs.field(converter=_several)
+    source: tuple[State, ...] = attrs.field(converter=_states)
     target: State | Target
-    cause: tuple[Cause, ...] = attrs.field(default=(), converter=_some, kw_only=True)
+    cause: tuple[Cause, ...] = attrs.field(default=(), converter=_causes, kw_only=True)
     term: Literal["running", "over"] | None = attrs.field(default=None, kw_only=True)
     date: Literal["ahead", "passed"] | None = attrs.field(default=None, kw_only=True)
     case: Hashable = attrs.field(default=None, kw_only=True)
-    guards: tuple[Guard[C], ...] = attrs.field(default=(), converter=_several, kw_only=True)
-    charge: tuple[ChargeRule[C], ...] = attrs.field(default=(nothing,), converter=_several, kw_only=True)
+    guards: tuple[Guard[C], ...] = attrs.field(default=(), converter=_guards, kw_only=True)
+    charge: tuple[ChargeRule[C], ...] = attrs.field(default=(nothing,), converter=_charges, kw_only=True)
     declined: State | None = attrs.field(default=None, kw_only=True)
     billing_date: BillingDateRule[C] = attrs.field(default=unchanged, kw_only=True)
     commitment: CommitmentRule[C] = attrs.field(default=same, kw_only=True)
@@ -93,11 +113,11 @@ class Transition(Generic[C]):
     declined_until: UntilRule[C] | None = attrs.field(default=None, kw_only=True)
     due: DueRule | None = attrs.field(default=None, kw_only=True)
     adds: Cause | None = attrs.field(default=None, kw_only=True)
-    lifts: tuple[Cause, ...] = attrs.field(default=(), converter=_some, kw_only=True)
-    effects: tuple[Effect[C], ...] = attrs.field(default=(), converter=_several, kw_only=True)
+    lifts: tuple[Cause, ...] = attrs.field(default=(), converter=_causes, kw_only=True)
+    effects: tuple[Effect[C], ...] = attrs.field(default=(), converter=_effects, kw_only=True)
     interrupts: bool = attrs.field(default=False, kw_only=True)
     claims: ClaimRule[C] | None = attrs.field(default=None, kw_only=True)
-    reminders: tuple[ReminderRule[C], ...] = attrs.field(default=(), converter=_several, kw_only=True)
+    reminders: tuple[ReminderRule[C], ...] = attrs.field(default=(), converter=_reminders, kw_only=True)
     assumed: str | None = attrs.field(default=None, kw_only=True)
 
     @property

@@ -60,7 +60,7 @@ def _misshapen(row: Any) -> Iterator[str]:
 
 
 def verify(definition: Definition) -> None:
-    """The table as a whole: no overlaps, no dead ends that are not final, nothing that cannot happen. Raises DefinitionError."""
+    """The whole table: no overlaps, no dead ends but final ones, nothing that cannot happen. Raises DefinitionError."""
     checks: tuple[Callable[[Definition], Iterator[str]], ...] = (_names, _rows, _causes, _overlaps, _reachability)
     problems = [problem for check in checks for problem in check(definition)]
     if problems:
@@ -108,7 +108,8 @@ def _causes(definition: Definition) -> Iterator[str]:
             added.setdefault(row.adds, set()).add(row.target)
     for cause, targets in added.items():
         if len(targets) > 1 or not all(isinstance(target, State) for target in targets):
-            yield f"the cause {cause} must always lead to one state, not to {', '.join(sorted(str(target) for target in targets))}."
+            several = ", ".join(sorted(str(target) for target in targets))
+            yield f"the cause {cause} must always lead to one state, not to {several}."
     for row in definition.rows:
         for cause in (*row.cause, *row.lifts):
             if cause not in added:

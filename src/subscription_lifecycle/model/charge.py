@@ -87,9 +87,10 @@ class Terms:
 
 @attrs.frozen
 class Settlement:
-    """A period that was paid for and is not over: by which payment (None: by credit, or before it was adopted), or on an invoice.
+    """A period that is paid for and not over: by which payment (None: credit, or before adoption), or on an invoice.
 
-    `from_credit` is the part that credit paid; `recharged` says that it was refunded once and paid again. `refunded` is what went back of it when service was cancelled on `refunded_from`.
+    `from_credit` is the part that credit paid; `recharged` says that it was refunded once and paid again. `refunded` is
+    what went back of it when service was cancelled on `refunded_from`.
     """
 
     period: BillingPeriod

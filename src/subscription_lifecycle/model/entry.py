@@ -33,8 +33,8 @@ class Entry:
     """One stored fact: what, who, when it holds, when it was written, why, which money, dates and facts.
 
     `event`: a row was `applied`; a charge was `held` because several fell due at once; a payment was `attempted`, is
-    `awaiting` somebody, was `declined` or `abandoned`; money came `late`, a submitted debit was `settled` or `failed`; a
-    refund was confirmed (`refunded`).
+    `awaiting` somebody, was `declined` or `abandoned`; money came `late`, a submitted debit was `settled` or `failed`;
+    a refund was confirmed (`refunded`).
     `effective_at` is when it holds, `recorded_at` when it was written (never decreasing); both are instants in UTC.
     `billed` and `served_unpaid` are periods, `forgiven` debts that were let go. `lifecycle` names the table and its
     version, so that the decision can be made again from command, facts, policy and time.
@@ -82,7 +82,8 @@ def _sentence(entry: Entry) -> Iterable[str]:
         "failed": "Money that was counted on is not there",
         "refunded": "Refund confirmed",
     }[entry.event]
-    yield f"{entry.effective_at:%Y-%m-%d %H:%M} {what} by {entry.by}"
+    asked = "asked for by" if entry.event in ("declined", "abandoned", "awaiting") else "by"
+    yield f"{entry.effective_at:%Y-%m-%d %H:%M} {what}{',' if asked != 'by' else ''} {asked} {entry.by}"
     if "state" in entry.changes:
         before, after = entry.changes["state"]
         yield f"({after})" if before is None else f"({before} → {after})"

@@ -23,7 +23,7 @@ def _action(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @attrs.frozen
 class CaptureRequest:
-    """One payment to take. `reference` is ours: the idempotency key, and the name by which the payment is found again."""
+    """One payment to take. `reference` is ours: the idempotency key, and the name by which it is found again."""
 
     reference: str
     amount: Money

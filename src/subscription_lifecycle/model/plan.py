@@ -28,7 +28,7 @@ def _term(plan: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 @attrs.frozen
 class Plan:
-    """A price per billing period and unit, paid in advance. `term` is the commitment; without one it is the billing period.
+    """A price per billing period and unit, paid in advance. `term` is the commitment; by default one billing period.
 
     Raises InvalidValue for a negative price, and for a term that is not a whole number of billing periods.
     """

@@ -63,7 +63,7 @@ _flag = validation.a(bool)
 class Subscription:
     """An immutable snapshot. Every entry makes a new one, with `version` + 1.
 
-    Dates are local days in `time_zone`, ends are exclusive. `next_billing_date` is the first day no bill has been raised
+    Dates are local days in `time_zone`, ends are exclusive. `next_billing_date` is the first day no bill was raised
     for, `paid_through` the first day not covered by money, an invoice line or a trial. `term_start` and `term_end` are
     the commitment. `causes` say why service is interrupted, the deciding one first; `interrupted` is the state it left,
     `held_until` that state's deadline while a block holds its clock. `until` is the promised deadline of `state`,

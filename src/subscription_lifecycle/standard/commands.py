@@ -152,7 +152,7 @@ class CancelAsScheduled(Command):
 
 @attrs.frozen
 class Reactivate(Command):
-    """Bring service back. The payment method is chosen, added or amended here, never taken from the file (S12, S18, S19)."""
+    """Bring service back. The payment method is chosen, added or amended, never taken from the file (S12, S18, S19)."""
 
     payment_method: PaymentMethod | None = attrs.field(default=None, validator=_optional_method)
 

@@ -48,7 +48,7 @@ def end_of_term(subscription: Subscription, policy: Policy) -> datetime | None:
 
 
 def end_of_trial(subscription: Subscription, policy: Policy) -> datetime | None:
-    """The trial's end, where it turns into a paid period: recurring billing is on and a payment method is there (A13)."""
+    """The trial's end, if a paid period follows: recurring billing is on and a payment method is there (A13)."""
     return first_billing_date(subscription, policy) if _converts(subscription) else None
 
 

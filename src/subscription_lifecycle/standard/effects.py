@@ -61,11 +61,9 @@ def _refund(context: AnyCommand, refund: str) -> Changes:
     if refund == "none":
         return {}
     subscription = context.subscription
-    settlements, refunds, credit = (
-        [],
-        list(subscription.refunds),
-        subscription.credit or Money.zero(subscription.currency),
-    )
+    settlements, credit = [], subscription.credit or Money.zero(subscription.currency)
+    # One refund a payment, whatever it had paid for: gateways know a refund by its payment.
+    going_back: dict[str, Money] = {}
     for paid in subscription.settlements or _paid_elsewhere(context):
         if paid.refunded is not None or paid.period.end <= context.today:
             settlements.append(paid)
@@ -74,13 +72,14 @@ def _refund(context: AnyCommand, refund: str) -> Changes:
         amount = by_days(context, paid.amount, (paid.period.end - start).days, paid.period.days)
         by_gateway = _by_gateway(paid, amount)
         if by_gateway and paid.reference is not None:
-            refunds.append(RefundDue(paid.reference, by_gateway, f"{context.command.title} on {context.today}"))
+            going_back[paid.reference] = going_back.get(paid.reference, Money.zero(amount.currency)) + by_gateway
         credit = credit + amount - by_gateway
         settlements.append(attrs.evolve(paid, refunded=amount, refunded_from=start))
+    reason = f"{context.command.title} on {context.today}"
     given_back = [paid.refunded_from for paid in settlements if paid.refunded_from is not None]
     return {
         "settlements": tuple(settlements),
-        "refunds": tuple(refunds),
+        "refunds": (*subscription.refunds, *(RefundDue(name, money, reason) for name, money in going_back.items())),
         "credit": credit or None,
         "paid_through": min([subscription.paid_through, *(max(day, context.today) for day in given_back)]),
     }

@@ -1,4 +1,4 @@
-"""What we test ourselves with, for your lifecycles, stores and gateways. The fakes, laws and suites need no Hypothesis."""
+"""What we test ourselves with, for your lifecycles, stores, gateways. Fakes, laws and suites need no Hypothesis."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -37,7 +37,7 @@ class MortalSubscriptions(Subscriptions):
 def crash_at_every_effect(
     make: Callable[[], MortalSubscriptions], act: Callable[[Subscriptions], Any], check: Callable[[Subscriptions], None]
 ) -> int:
-    """Run `act` in worlds that die before and after each effect; let each recover by a sweep; `check` each. How many died."""
+    """Run `act` in worlds dying before and after each effect; each recovers by a sweep; `check` each. How many died."""
     died = 0
     for performed in (False, True):
         effect = 0

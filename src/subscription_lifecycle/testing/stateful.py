@@ -22,6 +22,7 @@ from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.model.actor import SYSTEM, Actor
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.payment import Captured, Declined
+from subscription_lifecycle.model.payment_method import PaymentMethod
 from subscription_lifecycle.ports import Store, Stored
 from subscription_lifecycle.standard.commands import Cancel, Reactivate
 from subscription_lifecycle.testing import laws as every
@@ -52,7 +53,7 @@ class LifecycleMachine(RuleBasedStateMachine):
     lifecycle: Lifecycle
     laws: tuple[Law, ...]
     commands: Mapping[type[Command], st.SearchStrategy[Any]]
-    store_factory: Callable[[], Store]
+    store_factory: staticmethod[[], Store]
     faults: bool
 
     def __init__(self) -> None:
@@ -75,7 +76,7 @@ class LifecycleMachine(RuleBasedStateMachine):
         policy = data.draw(st.sampled_from(sorted(self.lifecycle.policies)), "policy")
         command = data.draw(strategies.starts(policy=policy), "start")
         if gentle and command.payment_method is not None:
-            command = attrs.evolve(command, payment_method=strategies.PaymentMethod.card("tok_1", country="NL"))
+            command = attrs.evolve(command, payment_method=PaymentMethod.card("tok_1", country="NL"))
         self.subs.execute(ID, command, by=strategies.ALICE, idempotency_key="start")
         self._check("start", self._stored())
 
@@ -213,8 +214,8 @@ class LifecycleMachine(RuleBasedStateMachine):
         result, error = None, None
         try:
             result = self.subs.execute(ID, command, by=by, idempotency_key=key)
-        except LifecycleError as caught:
-            error = caught
+        except LifecycleError as raised:
+            error = raised
         caught = self.lifecycle.catch_up(before.subscription, self.clock())
         first = before.attempt is None and caught.charge is None
         found = dict(asked) if first else {}
@@ -260,7 +261,6 @@ class LifecycleMachine(RuleBasedStateMachine):
         for check in self.laws:
             check(step)
         self.broken = False
-        self.snapshots: Snapshots = ()
 
     def teardown(self) -> None:
         """In the end, with time and sweeps enough, nothing stays open."""

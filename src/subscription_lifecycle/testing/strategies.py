@@ -34,6 +34,7 @@ from subscription_lifecycle.model.schedule import (
     QUARTERLY,
     WEEKLY,
     YEARLY,
+    Align,
     BillingPeriod,
     BillingSchedule,
     Period,
@@ -50,7 +51,7 @@ ZONES = ("UTC", "Europe/Amsterdam", "America/Los_Angeles", "Africa/Cairo", "Paci
 names = st.text("abcdefghijklmnopqrstuvwxyz0123456789_-", min_size=1, max_size=12)
 currencies = st.sampled_from(("EUR", "JPY", "KWD"))
 days = st.dates(date(2020, 1, 1), date(2032, 12, 31))
-instants = st.datetimes(datetime(2020, 1, 1), datetime(2032, 12, 31), timezones=st.just(UTC))
+instants = st.datetimes(datetime(2020, 1, 1), datetime(2032, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 (Hypothesis takes naive bounds)
 zones = st.sampled_from(ZONES)
 countries = st.sampled_from(("NL", "US", "JP"))
 billings = st.sampled_from((DAILY, WEEKLY, Period(2, "week"), MONTHLY, QUARTERLY, Period(6, "month"), YEARLY))
@@ -81,7 +82,7 @@ def schedules(draw: st.DrawFn, every: Period | None = None) -> BillingSchedule:
         ("month", 6),
         ("year", 1),
     }
-    align = draw(st.sampled_from(("anniversary", "calendar"))) if natural else "anniversary"
+    align: Align = draw(st.sampled_from(("anniversary", "calendar"))) if natural else "anniversary"
     return BillingSchedule(draw(days), step, align, draw(st.sampled_from(("clamp", "sticky"))))
 
 
@@ -274,7 +275,7 @@ def by_type() -> Mapping[type[Any], st.SearchStrategy[Any]]:
         State: st.sampled_from(tuple(STANDARD.states.values())),
         Subscription: subscriptions(),
         Terms: st.builds(Terms, money("EUR"), days),
-        **{kind: strategy for kind, strategy in standard_commands().items()},
+        **standard_commands(),
         commands.Start: starts(None),
         commands.Adopt: subscriptions().map(lambda found: commands.Adopt(attrs.evolve(found, version=0))),
     }

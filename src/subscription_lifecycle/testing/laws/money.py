@@ -28,9 +28,8 @@ def money_adds_up(step: Step) -> None:
     for capture in taken:
         payment = known.get(capture.reference)
         assert payment is not None, f"{capture.reference} was captured and nobody knows"
-        assert payment.status in ("captured", "submitted") and payment.amount == capture.amount, (
-            f"{payment} was captured as {capture.amount}"
-        )
+        assert payment.status in ("captured", "submitted"), f"{payment} was captured as {capture.amount}"
+        assert payment.amount == capture.amount, f"{payment} was captured as {capture.amount}"
     given = [refund for refund in step.gateway.refunds if refund.reference in known]
     # A refund may have been made and its confirmation lost: it is on record still, and asked for again.
     made = {refund.reference for refund in given}

@@ -30,7 +30,8 @@ def final_is_final(step: Step) -> None:
 def history_is_the_truth(step: Step) -> None:
     if isinstance(step.error, Refused) and step.first:
         assert step.before == step.after, "a refusal changed what is stored"
-        assert not step.entries and not step.moved, "a refusal left entries or moved money"
+        assert not step.entries, "a refusal left entries"
+        assert not step.moved, "a refusal moved money"
     if isinstance(step.error, PaymentDeclined) and not step.subscription.state.final:
         for field in LEFT_ALONE:
             caught_up = _after_due_rows(step)

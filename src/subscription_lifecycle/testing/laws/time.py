@@ -18,9 +18,7 @@ from subscription_lifecycle.testing.law import law
 from subscription_lifecycle.testing.step import Step
 
 
-@law(
-    "billed periods never overlap; within one unbroken spell of service they touch; every gap has an entry that names why"
-)
+@law("billed periods never overlap; in one unbroken spell of service they touch; every gap has an entry naming why")
 def periods_tile(step: Step) -> None:
     billed = [(entry, entry.billed) for entry in step.history if entry.billed is not None]
     for (earlier, one), (later, two) in pairwise(billed):
