@@ -267,18 +267,18 @@ _converter.register_structure_hook_factory(_is_choice, _choice_decoder)
 def _encode_command(command: Command) -> dict[str, Any]:
     if isinstance(command, UnknownCommand):
         return {command.name: dict(command.fields)}
-    kind = type(command)
+    kind: Any = type(command)  # mypy would take a command's __hash__ for that of its class
     if REGISTRY.get(kind.__name__) is not kind:
         raise InvalidValue("command", f"there are two classes called {kind.__name__}", "Rename one of them.")
     if kind.__module__.startswith("subscription_lifecycle."):
         return {kind.__name__: _encoder_of(kind)(command)}
-    return _surviving(command)
+    return _surviving(kind, command)
 
 
-def _surviving(command: Command) -> dict[str, Any]:
+def _surviving(kind: Any, command: Command) -> dict[str, Any]:
     """A user's command: what cannot be read again must not be written, and is found out before any money moves."""
     try:
-        document = {type(command).__name__: _encoder_of(type(command))(command)}
+        document = {kind.__name__: _encoder_of(kind)(command)}
         if _decode_fields(**json.loads(_text(document))) != command:
             raise ValueError("it is read as another command")
     except Exception as error:
@@ -302,7 +302,7 @@ def _decoder_of(kind: type[Command]) -> Any:
 
 def _decode_fields(**document: Any) -> Any:
     [(name, fields)] = document.items()
-    kind = REGISTRY[name]
+    kind: Any = REGISTRY[name]
     return _decoder_of(kind)(fields, kind)
 
 

@@ -127,7 +127,7 @@ def _states(state: State | Iterable[State] | None) -> tuple[State, ...] | None:
     if state is None:
         return None
     states = (state,) if isinstance(state, State) else tuple(state) if isinstance(state, Iterable) else (state,)
-    if not all(isinstance(one, State) for one in states):
+    if not states or not all(isinstance(one, State) for one in states):
         raise InvalidValue("state", f"{validation.brief(state)} is not a State", "Pass one, as in EXPIRED, or several.")
     return states
 

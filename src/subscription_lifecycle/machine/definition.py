@@ -57,8 +57,8 @@ class Definition:
         }
         self.interruptions = frozenset(self._state_of.values())
         self._by_id = {row.id: row for row in found}
-        self._interrupted_by = self._first_interrupted(found)
         self.interruptible: tuple[State, ...] = self._interruptible(found)
+        self._interrupted_by = self._first_interrupted(found)
 
     # -- reading
 
@@ -262,16 +262,19 @@ class Definition:
     def _first_interrupted(self, rows: Iterable[Transition[Any]]) -> dict[Cause | None, State]:
         found: dict[Cause | None, State] = {}
         for row in rows:
-            if row.adds is not None:
-                found.setdefault(row.adds, row.source[0])
+            for state in row.source if row.adds is not None else ():
+                if state in self.interruptible:
+                    found.setdefault(row.adds, state)
         return found
 
     def _interruptible(self, rows: tuple[Transition[Any], ...]) -> tuple[State, ...]:
-        """The states that some cause interrupts: where a return can lead."""
+        """The states that some cause interrupts: where a return can lead. Under a cause already, nothing is left anew."""
+        without_cause = {state for row in rows if row.adds is None for state in (row.target, row.declined)}
         return tuple(
             state
             for state in self.states.values()
-            if any(row.adds is not None and state in row.source for row in rows) and state not in self.interruptions
+            if any(row.adds is not None and state in row.source for row in rows)
+            and (state not in self.interruptions or state in without_cause)
         )
 
 
