@@ -268,7 +268,7 @@ def _encode_command(command: Command) -> dict[str, Any]:
     if isinstance(command, UnknownCommand):
         return {command.name: dict(command.fields)}
     kind: Any = type(command)  # mypy would take a command's __hash__ for that of its class
-    if REGISTRY.get(kind.__name__) is not kind:
+    if REGISTRY.get(kind.__name__) != kind:
         raise InvalidValue("command", f"there are two classes called {kind.__name__}", "Rename one of them.")
     if kind.__module__.startswith("subscription_lifecycle."):
         return {kind.__name__: _encoder_of(kind)(command)}

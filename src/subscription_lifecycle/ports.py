@@ -72,9 +72,11 @@ Clock: TypeAlias = Callable[[], datetime]
 Facts: TypeAlias = Callable[[Subscription | None, Command], Mapping[str, JSON]]
 """Answers, before a decision, what the snapshot lacks."""
 Listener: TypeAlias = Callable[[Entry], None]
-AsyncFacts: TypeAlias = Callable[[Subscription | None, Command], Awaitable[Mapping[str, JSON]]]
-AsyncListener: TypeAlias = Callable[[Entry], Awaitable[None]]
 """Hears each entry after it is on record, at least once."""
+AsyncFacts: TypeAlias = Callable[[Subscription | None, Command], Awaitable[Mapping[str, JSON]]]
+"""Answers, before a decision, what the snapshot lacks; a coroutine function."""
+AsyncListener: TypeAlias = Callable[[Entry], Awaitable[None]]
+"""Hears each entry after it is on record, at least once; a coroutine function."""
 
 
 @attrs.frozen(kw_only=True)

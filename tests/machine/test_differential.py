@@ -184,7 +184,7 @@ def by_the_machine(lifecycle: Lifecycle, subscription: Subscription, command: Co
     taken = [row for row in rows if row.selects(command.case, subscription.cause, *where)]
     if reached is None or not _leads_out(lifecycle, taken[0]):
         return reached
-    lifted = taken[0].lifts or taken[0].cause
+    lifted = taken[0].lifts or (subscription.causes[:1] if taken[0].cause else ())
     standing = [cause for cause in subscription.causes if cause not in lifted]
     return lifecycle.state_of(standing[0]).name if standing else reached
 

@@ -32,8 +32,8 @@ _FIELDS = frozenset(field.name for field in attrs.fields(Subscription)) - {"id",
 def causes_after(lifecycle: Definition, row: Transition[Any], causes: tuple[Cause, ...]) -> tuple[Cause, ...]:
     """The causes that stand when the row has been taken where these stood, the deciding one first."""
     lifts = row.lifts
-    if not lifts and _leads_out(lifecycle, row):
-        lifts = row.cause
+    if not lifts and row.cause and _leads_out(lifecycle, row):
+        lifts = causes[:1]
     left = tuple(cause for cause in causes if cause not in lifts)
     if row.adds is None or row.adds in left:
         return left

@@ -12,7 +12,7 @@ from subscription_lifecycle.errors import DefinitionError, InvalidValue
 from subscription_lifecycle.machine.deciding import causes_after
 from subscription_lifecycle.machine.guard import Guard
 from subscription_lifecycle.machine.transition import SAME_STATE, Transition
-from subscription_lifecycle.machine.verify import check_shapes
+from subscription_lifecycle.machine.verify import check_shapes, remarks
 from subscription_lifecycle.model import validation
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.entry import Change, Entry
@@ -66,6 +66,11 @@ class Definition:
     def conditions(self) -> tuple[Condition, ...]:
         """Every (state, deciding cause) that can occur: what a host's own statuses must map to."""
         return tuple(dict.fromkeys(Condition(state, causes[0] if causes else None) for state, causes in self.reachable))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is odd in the table and not wrong: states that cannot be reached, or left, though they are not final."""
+        return tuple(remarks(self))
 
     @functools.cached_property
     def reachable(self) -> tuple[tuple[State, tuple[Cause, ...]], ...]:
@@ -268,7 +273,7 @@ class Definition:
         return found
 
     def _interruptible(self, rows: tuple[Transition[Any], ...]) -> tuple[State, ...]:
-        """The states that some cause interrupts: where a return can lead. Under a cause already, nothing is left anew."""
+        """The states that some cause interrupts: where a return can lead. Under a cause, nothing is left anew."""
         without_cause = {state for row in rows if row.adds is None for state in (row.target, row.declined)}
         return tuple(
             state

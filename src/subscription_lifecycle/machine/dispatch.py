@@ -33,9 +33,9 @@ class Cursor:
 
 
 class RowTransition(transitions.Transition):
-    """A candidate of the machine that remembers the row it was made from."""
+    """A candidate of the machine that remembers the row it was made from; those that others add have none."""
 
-    def __init__(self, *args: Any, row: Transition[Any], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, row: Transition[Any] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.row = row
 

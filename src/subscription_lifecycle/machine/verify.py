@@ -60,7 +60,7 @@ def _misshapen(row: Any) -> Iterator[str]:
 
 
 def verify(definition: Definition) -> None:
-    """The whole table: no overlaps, no dead ends but final ones, nothing that cannot happen. Raises DefinitionError."""
+    """The whole table: no overlaps, nothing that cannot happen. Raises DefinitionError."""
     checks: tuple[Callable[[Definition], Iterator[str]], ...] = (_names, _rows, _causes, _overlaps, _reachability)
     problems = [problem for check in checks for problem in check(definition)]
     if problems:
@@ -134,18 +134,22 @@ def _overlaps(definition: Definition) -> Iterator[str]:
 
 
 def _reachability(definition: Definition) -> Iterator[str]:
-    if not any(row.on.creates for row in definition.rows):
-        return
+    """Only where the rows cannot even be followed; what is merely out of reach is remarked on."""
     try:
-        reached = {state for state, _ in definition.reachable}
+        _ = definition.reachable
     except DefinitionError as error:
         yield from error.problems
-        return
+
+
+def remarks(definition: Definition) -> Iterator[str]:
+    """What is odd and not wrong: a table may be extended step by step, and each step is a table."""
+    reached = {state for state, _ in definition.reachable}
+    creates = any(row.on.creates for row in definition.rows)
     for state in definition.states.values():
-        if state not in reached:
+        if creates and state not in reached:
             yield f"the state {state} cannot be reached."
         if not state.final and not any(state in row.source and not row.on.creates for row in definition.rows):
-            yield f"nothing leads out of {state}; mark it final."
+            yield f"nothing leads out of {state}, and it is not final."
 
 
 def _mentioned(definition: Definition) -> Iterator[State]:

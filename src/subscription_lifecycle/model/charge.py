@@ -64,6 +64,11 @@ class Charge:
             sum(credits[1:], credits[0]) if credits else None,
         )
 
+    @property
+    def amount(self) -> Money | None:
+        """What is left to capture or to put on an invoice; None where nothing is charged."""
+        return self.due(self.lines[0].amount.currency) if self.lines else None
+
     def total(self, currency: str) -> Money:
         """All lines, before credit."""
         return sum((line.amount for line in self.lines), Money.zero(currency))
