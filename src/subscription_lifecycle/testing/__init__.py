@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from subscription_lifecycle.testing import faults, laws
 from subscription_lifecycle.testing.conformance import check_store
 from subscription_lifecycle.testing.fakes import FakeClock, FakeGateway
+from subscription_lifecycle.testing.gateway_conformance import check_gateway
 from subscription_lifecycle.testing.law import Law, law
 from subscription_lifecycle.testing.step import Step
 
@@ -17,6 +18,7 @@ __all__ = [
     "FakeGateway",
     "Law",
     "Step",
+    "check_gateway",
     "check_store",
     "faults",
     "law",

@@ -168,12 +168,9 @@ class LifecycleMachine(RuleBasedStateMachine):
     def gateway_reports(self, paid: bool, twice: bool) -> None:
         """Of the open payment, or of the last one that was ever open."""
         before, moved = self._stored(), self._moved()
-        open_ones = [
-            ref for ref, outcome in self.gateway.ledger.items() if not isinstance(outcome, Captured | Declined)
-        ]
-        if not open_ones:
+        if not self._open_payments():
             return
-        reference = open_ones[-1]
+        reference = self._open_payments()[-1]
         outcome = Captured(f"ch_{reference}", self.clock()) if paid else Declined("authentication_failed")
         self.gateway.report(reference, outcome)
         for _ in range(1 + twice):
@@ -228,6 +225,10 @@ class LifecycleMachine(RuleBasedStateMachine):
         previewed = None if explained else self.subs.preview(ID, command, by=by)
         return {"explained": explained, "previewed": previewed, "offered": offered.get(type(command))}
 
+    def _open_payments(self) -> list[str]:
+        ledger = self.gateway.ledger.items()
+        return [reference for reference, outcome in ledger if not isinstance(outcome, Captured | Declined)]
+
     def _acts(self, by: Actor) -> None:
         if by not in (strategies.ALICE, strategies.NOBODY, strategies.STRANGER, SYSTEM):
             self.customers_only = False
@@ -263,14 +264,17 @@ class LifecycleMachine(RuleBasedStateMachine):
         self.broken = False
 
     def teardown(self) -> None:
-        """In the end, with time and sweeps enough, nothing stays open."""
+        """In the end, with every bank's word, time and sweeps enough, nothing stays open."""
         if self.broken or self.store.load(ID, None) is None:
             return
+        while self._open_payments():
+            self.gateway_reports(paid=True, twice=False)
         for _ in range(3):
             self.clock.set(self.clock() + timedelta(days=40))
             self.sweep()
         stored = self._stored()
         assert not stored.subscription.refunds, "a refund was never made"
+        assert stored.attempt is None, "a payment was never settled"
 
 
 def lifecycle_machine(
