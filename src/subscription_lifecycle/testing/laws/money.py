@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
 
 from subscription_lifecycle.model.calendar import local_day
+from subscription_lifecycle.model.charge import Charge, Debt
 from subscription_lifecycle.model.entry import Entry
+from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.schedule import BillingPeriod
 from subscription_lifecycle.model.state import Access
 from subscription_lifecycle.model.subscription import Subscription
-from subscription_lifecycle.standard.commands import Cancel, Disable, Enable, Reactivate
+from subscription_lifecycle.standard.commands import Cancel, Correct, Disable, Enable, Reactivate
 from subscription_lifecycle.testing.law import law
 from subscription_lifecycle.testing.step import Step
 
@@ -36,6 +39,7 @@ def money_adds_up(step: Step) -> None:
     promised = sum(refund.amount.minor for refund in step.subscription.refunds if refund.reference not in made)
     asked = _refunds_asked(step)
     assert sum(refund.amount.minor for refund in given) + promised == asked, "a refund was lost or doubled"
+    _credit_is_explained(step)
     for refund in given:
         assert refund.amount <= known[refund.reference].amount, f"{refund} gives back more than was taken"
 
@@ -56,29 +60,48 @@ def _captured_once(step: Step) -> None:
 
 
 def _refunds_asked(step: Step) -> int:
-    total = 0
-    for entry in step.history:
-        if "refunds" not in entry.changes:
+    return sum(_refunds_asked_by(entry) for entry in step.history)
+
+
+def _refunds_asked_by(entry: Entry) -> int:
+    before, after = entry.changes.get("refunds", ((), ()))
+    return sum(refund.amount.minor for refund in after if refund not in (before or ()))
+
+
+def _credit_is_explained(step: Step) -> None:
+    """What is captured is what was due; credit comes from charges and refunds, and goes into charges."""
+    for entry in step.history[1:]:
+        if entry.event != "applied" or isinstance(entry.command, Correct):
             continue
-        before, after = entry.changes["refunds"]
-        total += sum(refund.amount.minor for refund in after if refund not in (before or ()))
-    return total
+        charge, currency = entry.charge or Charge(), step.subscription.currency
+        if entry.payment is not None:
+            assert entry.payment.amount == charge.due(currency), f"{entry.id}: {entry.payment} for {charge}"
+        before, after = entry.changes.get("credit", (None, None))
+        grown = _minor(after) - _minor(before)
+        given = _given_back_by(entry) - _refunds_asked_by(entry) if entry.charge is None else 0
+        assert grown == _minor(charge.credits) - _minor(charge.credit_used) + given, f"{entry.id}: credit from nowhere"
+
+
+def _minor(money: Money | None) -> int:
+    return 0 if money is None else money.minor
 
 
 @law("debts do not evaporate: arrears shrink only by money or by an entry that forgives")
 def debts_stay(step: Step) -> None:
-    for entry in step.history:
-        if "arrears" not in entry.changes:
-            continue
-        before, after = entry.changes["arrears"]
-        left = {(debt.period, debt.amount) for debt in after}
-        gone = {(debt.period, debt.amount) for debt in before or ()} - left
-        named = (
-            entry.charge.settles + entry.charge.forgives
-            if entry.charge is not None and entry.event == "applied"
-            else ()
-        )
-        assert gone <= {(debt.period, debt.amount) for debt in named}, f"{entry.id} lost a debt"
+    for entry, snapshot in step.snapshots:
+        before, after = entry.changes.get("arrears", ((), ()))
+        gone = _amounts(before or ()) - _amounts(after)
+        charge = entry.charge if entry.charge is not None and entry.event == "applied" else Charge()
+        asked = Counter((line.period, line.amount) for line in charge.lines if line.purpose == "arrears")
+        # An unpaid invoice is paid outside of our payments; whoever reports it says so.
+        elsewhere = [debt for debt in charge.settles if debt.invoice is not None and not charge.lines]
+        assert gone <= asked + _amounts([*charge.forgives, *elsewhere]), f"{entry.id} lost a debt"
+        if entry.billed is not None and entry.event != "applied":
+            assert any(debt.period == entry.billed for debt in snapshot.arrears), f"{entry.billed} is owed by nobody"
+
+
+def _amounts(debts: Iterable[Debt]) -> Counter[tuple[BillingPeriod, Money]]:
+    return Counter((debt.period, debt.amount) for debt in debts)
 
 
 @law("no arbitrage: customers get no more days than they pay for, owe, or policy gives them")
@@ -133,16 +156,13 @@ def _days_used(step: Step, prices: dict[date, Fraction]) -> set[date]:
 
 def _given_back(step: Step) -> int:
     """Refunds and credit that cancellations gave, less credit that was used again as money."""
-    total = 0
-    for entry in step.history:
-        if entry.event not in ("applied", "held") or entry.changes.get("settlements") is None:
-            continue
-        before, after = entry.changes["settlements"]
-        known = {(paid.period, paid.reference): paid.refunded for paid in before or ()}
-        for paid in after:
-            earlier = known.get((paid.period, paid.reference))
-            total += (paid.refunded.minor if paid.refunded else 0) - (earlier.minor if earlier else 0)
-    return total
+    return sum(_given_back_by(entry) for entry in step.history if entry.event in ("applied", "held"))
+
+
+def _given_back_by(entry: Entry) -> int:
+    before, after = entry.changes.get("settlements", ((), ()))
+    known = {(paid.period, paid.reference): paid.refunded for paid in before or ()}
+    return sum(_minor(paid.refunded) - _minor(known.get((paid.period, paid.reference))) for paid in after)
 
 
 def _given_days(step: Step, prices: dict[date, Fraction]) -> Fraction:

@@ -6,7 +6,7 @@ import attrs
 
 from subscription_lifecycle.errors import PaymentDeclined, Refused
 from subscription_lifecycle.machine.decision import Applied
-from subscription_lifecycle.model.actor import Role
+from subscription_lifecycle.model.actor import SYSTEM, Role
 from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.entry import Entry, fold
 from subscription_lifecycle.model.subscription import Subscription
@@ -63,6 +63,7 @@ def _replay(step: Step) -> None:
             again = step.lifecycle.decide_again(step.lifecycle.known(start), entry, at)
             expected = (again.declined or again.before) if entry.event == "declined" else again.after
             _same(entry, snapshot, expected)
+            assert entry.terms == again.terms, f"{entry.id} cannot be replayed: {entry.terms}, is now {again.terms}"
         before = snapshot
 
 
@@ -85,13 +86,28 @@ def answers_agree(step: Step) -> None:
         assert {refusal.code for refusal in step.error.refusals} == codes, "explain and outcome name other reasons"
     if step.offered is not None and step.offered.availability != "available":
         assert refused, f"{step.command.title} was offered as {step.offered.availability} and succeeded"
+    if step.offered is not None and step.offered.availability == "available" and refused:
+        could_help = _codes_about_inputs(step)
+        assert codes & could_help, f"{step.command.title} was offered, and no input helps against {codes}"
     if step.previewed is not None and isinstance(step.result, Applied) and step.entries:
         last = [entry for entry in step.entries if entry.command == step.command and entry.by == step.by]
         if last and last[-1].event == "applied":
             assert last[-1].terms == step.previewed.terms, "the outcome has other terms than the preview"
 
 
-@law("reactivation never flips recurring billing; no customer lifts the provider's block; roles only ever help")
+def _codes_about_inputs(step: Step) -> set[str]:
+    """Refusals that another input may avoid: of guards that read the command or facts, and of another case's row."""
+    rows = [row for row in step.lifecycle.rows if isinstance(step.command, row.on)]
+    found = {guard.code for row in rows for guard in row.guards if guard.reads_command or guard.reads_facts}
+    if any(row.case is not None for row in rows):
+        found |= {guard.code for row in rows for guard in row.guards} | {"not_possible"}
+    return found
+
+
+@law(
+    "reactivation never flips recurring billing; no customer lifts the provider's block; more roles never mean more "
+    "refusals; without a role nothing changes, and the clock acts through due rows and reported payments alone"
+)
 def roles_are_respected(step: Step) -> None:
     for entry in step.history:
         policy = step.lifecycle.policies.get(entry.policy)
@@ -102,6 +118,8 @@ def roles_are_respected(step: Step) -> None:
         lifted = PROVIDER in (before or ()) and PROVIDER not in after
         assert not lifted or entry.by.roles & support, f"{entry.id}: {entry.by} lifted the provider's block"
         assert entry.by.roles, f"{entry.id}: {entry.by} has no role"
+        if entry.by == SYSTEM and entry.event in ("attempted", "applied", "held", "declined"):
+            assert step.lifecycle.row(entry.row).due is not None, f"{entry.id}: the clock did what is not due by itself"
     _more_roles_help(step)
 
 

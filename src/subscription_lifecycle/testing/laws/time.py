@@ -7,13 +7,16 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 
+from subscription_lifecycle.errors import DefinitionError
 from subscription_lifecycle.machine.transition import unchanged
 from subscription_lifecycle.model.actor import SYSTEM
-from subscription_lifecycle.model.calendar import start_of_day
+from subscription_lifecycle.model.calendar import local_day, start_of_day
+from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.model.schedule import BillingPeriod
 from subscription_lifecycle.model.state import Access
 from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.standard.commands import Adopt, Correct
+from subscription_lifecycle.standard.states import CANCELLED, DISABLED
 from subscription_lifecycle.testing.law import law
 from subscription_lifecycle.testing.step import Step
 
@@ -27,7 +30,11 @@ def periods_tile(step: Step) -> None:
             continue
         served = sum(period.days for period in later.served_unpaid)
         between = [entry for entry in step.history if earlier.version < entry.version <= later.version]
-        named = any({"causes", "schedule", "next_billing_date"} & entry.changes.keys() for entry in between)
+        named = any(
+            {"causes", "schedule"} & entry.changes.keys()
+            or ("next_billing_date" in entry.changes and entry.billed is None)
+            for entry in between
+        )
         assert served == (two.start - one.end).days or named, f"nothing names the gap between {one} and {two}"
 
 
@@ -42,13 +49,17 @@ def dates_are_scheduled(step: Step) -> None:
             f"{entry.id}: {snapshot} is off its schedule"
         )
         if number and "schedule" in entry.changes:
-            assert step.lifecycle.row(entry.row).billing_date is not unchanged, f"{entry.id} replaced the schedule"
+            row = step.lifecycle.row(entry.row)
+            assert row.billing_date is not unchanged, f"{entry.id} replaced the schedule"
+            assert row.due is None, f"{entry.id}: the anchor drifts by itself"
 
 
-@law("each day of full access is billed, or a trial, a grace or served unpaid")
+@law("each day of full access is billed, or a trial, a grace or served unpaid; without access the clock bills nothing")
 def service_is_covered(step: Step) -> None:
     covered = _covered(step)
     for entry, snapshot, start, end in step.spells():
+        if entry.billed is not None and entry.by == SYSTEM and entry.event in ("applied", "held"):
+            assert snapshot.state.access is Access.FULL, f"{entry.id} billed {entry.billed} in {snapshot.state}"
         if snapshot.state.access is not Access.FULL:
             continue
         for day in step.local_days(snapshot, start, end):
@@ -102,7 +113,10 @@ def _window_moved(step: Step, late: Iterable[Any], twice: Iterable[Any]) -> bool
 def due_rows_progress(step: Step) -> None:
     if step.after.attempt is not None:
         return
-    caught = step.lifecycle.catch_up(step.subscription, step.now + timedelta(days=40))
+    try:
+        caught = step.lifecycle.catch_up(step.subscription, step.now + timedelta(days=40))
+    except DefinitionError as error:
+        raise AssertionError(str(error)) from error
     instants = [decision.at for decision in caught.steps]
     for instant in set(instants):
         assert instants.count(instant) <= len(step.lifecycle.states), f"{instant} sees no end of due rows"
@@ -111,18 +125,26 @@ def due_rows_progress(step: Step) -> None:
 @law("promises hold: no deadline moves earlier by itself, nothing irreversible comes unannounced")
 def promises_hold(step: Step) -> None:
     before: Subscription | None = None
+    told: Entry | None = None
     for entry, snapshot in step.snapshots:
-        if before is not None and entry.by == SYSTEM and "until" in entry.changes and snapshot.state == before.state:
-            earlier, later = entry.changes["until"]
-            assert earlier is None or later is None or later >= earlier, f"{entry.id} moved {earlier} to {later}"
-        if (
-            before is not None
-            and entry.by == SYSTEM
-            and snapshot.state.final
-            and not before.state.final
-            and before.causes
-        ):
-            assert before.until is not None, f"{entry.id} ended what had no deadline"
-            due = start_of_day(before.until, before.time_zone)
-            assert entry.recorded_at >= due, f"{entry.id} ended it before {before.until}"
+        if before is not None and entry.by == SYSTEM:
+            if "until" in entry.changes and snapshot.state == before.state:
+                earlier, later = entry.changes["until"]
+                assert earlier is None or later is None or later >= earlier, f"{entry.id} moved {earlier} to {later}"
+            if snapshot.state.final and before.causes and not before.state.final:
+                _was_announced(step, entry, before, told)
+        if "until" in entry.changes:
+            told = entry
         before = snapshot
+
+
+def _was_announced(step: Step, ended: Entry, before: Subscription, told: Entry | None) -> None:
+    """The deadline was on record for the whole window; a person may have chosen a shorter one, still to come."""
+    assert before.until is not None, f"{ended.id} ended what had no deadline"
+    assert told is not None
+    assert ended.recorded_at >= start_of_day(before.until, before.time_zone), f"{ended.id} came before {before.until}"
+    policy = step.lifecycle.policy_of(before)
+    windows = {DISABLED: policy.disabled_days, CANCELLED: policy.cancelled_days} if told.by == SYSTEM else {}
+    least = local_day(told.recorded_at, before.time_zone) + timedelta(days=windows.get(before.state, 0))
+    announced = told.recorded_at < start_of_day(before.until, before.time_zone) and least <= before.until
+    assert announced, f"{told.id} announced {before.until} on {told.recorded_at}: too late"
