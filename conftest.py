@@ -10,7 +10,9 @@ pytest_collect_file = Sybil(
 ).pytest()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # First, because whoever spreads the tests over processes reads the groups in a hook of the same name.
     for item in items:
         if item.path.suffix == ".md":
             item.add_marker(pytest.mark.xdist_group(str(item.path)))

@@ -1,0 +1,257 @@
+"""Each law is broken on purpose and seen to fail: a law that nothing can break says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import attrs
+import pytest
+from tests.laws import broken
+from tests.laws.life import ALICE, CARD, NOBODY, SUPPORT, TRIAL, Life
+
+from subscription_lifecycle import (
+    STANDARD,
+    Cancel,
+    ChangePaymentMethod,
+    Delete,
+    Disable,
+    Enable,
+    Lifecycle,
+    PayArrears,
+    Reactivate,
+    RetryPayment,
+    SetRecurringBilling,
+)
+from subscription_lifecycle.testing import laws
+from subscription_lifecycle.testing.laws import Law
+
+Scenario = Callable[[Life], None]
+
+
+# -- what is lived through; the unbroken library keeps every law in each of them
+
+
+def ends_and_comes_back(life: Life) -> None:
+    life.start()
+    life.give(Delete(), Reactivate(CARD))
+
+
+def is_renewed(life: Life) -> None:
+    life.start()
+    for _ in range(4):
+        life.later(31)
+
+
+def is_declined(life: Life) -> None:
+    """The renewal, then a payment that the customer makes; and one that is refused."""
+    life.start()
+    life.declining(2)
+    life.later(29)
+    life.give(PayArrears(CARD.card("tok_2", country="NL")))
+    life.give(Disable(), by=ALICE)
+    life.give(PayArrears(CARD))
+
+
+def expires(life: Life) -> None:
+    """Far away from UTC."""
+    life.start(time_zone="America/Los_Angeles", recurring_billing=False)
+    life.later(29.5)
+    life.later(10)
+
+
+def expires_unwatched(life: Life) -> None:
+    life.start(recurring_billing=False)
+    life.later(400)
+
+
+def lapses_and_comes_back(life: Life) -> None:
+    life.start(recurring_billing=False)
+    life.daily(35)
+    life.give(Reactivate(CARD))
+
+
+def cancels_and_comes_back(life: Life) -> None:
+    life.start()
+    life.later(9)
+    life.give(Cancel("now", "prorated"), Reactivate(CARD))
+
+
+def comes_and_goes(life: Life) -> None:
+    """The hostile customer: cancelled at night, back in the morning, refunds always, for months."""
+    life.start()
+    for _ in range(4):
+        life.later(3)
+        life.give(Cancel("now", "prorated"), Reactivate(CARD))
+        life.later(26)
+
+
+def never_pays(life: Life) -> None:
+    """The hostile customer with a dead card."""
+    life.start()
+    life.declining(30)
+    life.later(29)
+    life.daily(40)
+    life.give(ChangePaymentMethod(CARD), Reactivate(CARD))
+
+
+def is_blocked(life: Life) -> None:
+    life.start()
+    life.later(9)
+    life.give(Disable(), by=SUPPORT)
+    life.give(Enable(), by=ALICE)
+    life.give(Enable(), by=SUPPORT)
+
+
+def is_refused(life: Life) -> None:
+    life.start()
+    life.give(SetRecurringBilling(False), by=NOBODY)
+    life.give(SetRecurringBilling(False), by=SUPPORT)
+    life.give(SetRecurringBilling(True))
+    life.give(SetRecurringBilling(True), by=broken.CLOCK)
+
+
+def times_out(life: Life) -> None:
+    life.start(plan=TRIAL)
+    for charged in (False, True):
+        life.gateway.time_out_next(charged=charged)
+        life.later(14 + 31 * charged)
+        life.sweep()
+
+
+def dies_paying(life: Life) -> None:
+    """After each of the effects of a payment, once."""
+    life.start(recurring_billing=False)
+    for effect in range(7):
+        life.later(31)
+        life.dies_at(effect, Reactivate(CARD))
+        life.sweep()
+
+
+def clocks_differ(life: Life) -> None:
+    life.start()
+    life.later(5)
+    life.give(SetRecurringBilling(False))
+    life.later(-0.1, sweep=False)
+    life.give(SetRecurringBilling(True))
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    ends_and_comes_back, is_renewed, is_declined, expires, expires_unwatched, lapses_and_comes_back,
+    cancels_and_comes_back, comes_and_goes, never_pays, is_blocked, is_refused, times_out, dies_paying, clocks_differ,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_the_library_as_it_is_keeps_every_law(scenario: Scenario) -> None:
+    scenario(Life())
+
+
+# -- what is broken: a table of other rows, or a part of the library that does something else
+
+Break = Lifecycle | Callable[[pytest.MonkeyPatch], Lifecycle | None]
+
+
+@attrs.frozen
+class Broken:
+    law: Law
+    scenario: Scenario
+    by: Break
+
+
+BREAKS: Mapping[str, Broken] = {
+    "a row leads out of a final state": Broken(
+        laws.final_is_final, ends_and_comes_back, broken.a_row_out_of_a_final_state
+    ),
+    # history_is_the_truth
+    "entries leave out a field": Broken(laws.history_is_the_truth, is_renewed, broken.entries_leave_out_a_field),
+    "a decline changes the payment method": Broken(
+        laws.history_is_the_truth, is_declined, broken.a_decline_changes_the_method
+    ),
+    "a refusal is written": Broken(laws.history_is_the_truth, is_refused, broken.a_refusal_is_written),
+    "a price depends on how often it is asked": Broken(laws.history_is_the_truth, is_renewed, broken.a_moody_price()),
+    "a date rule reads the machine's clock": Broken(laws.history_is_the_truth, is_renewed, broken.a_moody_deadline()),
+    # answers_agree
+    "explain knows one refusal of several": Broken(laws.answers_agree, is_blocked, broken.explain_forgets),
+    "a preview forgets the price": Broken(laws.answers_agree, cancels_and_comes_back, broken.a_preview_for_nothing),
+    "a guard answers differently each time": Broken(laws.answers_agree, is_refused, broken.a_moody_guard()),
+    "what is offered is refused": Broken(laws.answers_agree, is_refused, broken.a_guard_that_hides()),
+    "what is not offered succeeds": Broken(laws.answers_agree, is_refused, broken.actions_offer_nothing),
+    # periods_tile
+    "periods overlap": Broken(laws.periods_tile, is_renewed, broken.renewed_by(broken.a_day_early)),
+    "a week between periods": Broken(laws.periods_tile, is_renewed, broken.renewed_by(broken.a_period_late)),
+    # dates_are_scheduled
+    "the anchor drifts": Broken(laws.dates_are_scheduled, is_renewed, broken.renewed_by(broken.from_the_last_date)),
+    "thirty days for a month": Broken(laws.dates_are_scheduled, is_renewed, broken.renewed_by(broken.thirty_days)),
+    # money_adds_up
+    "money before intent": Broken(laws.money_adds_up, dies_paying, broken.captures_before_it_reserves),
+    "another reference each time": Broken(laws.money_adds_up, times_out, broken.another_reference_each_time),
+    "a refund is paid twice": Broken(laws.money_adds_up, cancels_and_comes_back, broken.refunded_twice()),
+    "a refund is lost": Broken(laws.money_adds_up, cancels_and_comes_back, broken.refunds_are_only_confirmed),
+    "a period is charged twice": Broken(laws.money_adds_up, is_renewed, broken.charged_twice()),
+    "credit is never used up": Broken(laws.money_adds_up, broken.has_credit, broken.credit_stays),
+    # debts_stay
+    "an effect drops a debt": Broken(laws.debts_stay, never_pays, broken.another_card_forgets_debts()),
+    "a debt is settled for nothing": Broken(laws.debts_stay, is_declined, broken.paid_for_nothing()),
+    "a declined period is owed by nobody": Broken(laws.debts_stay, is_declined, broken.declines_owe_nothing),
+    # service_is_covered
+    "the date moves and nothing is billed": Broken(
+        laws.service_is_covered, is_renewed, broken.renewed_by(broken.without_a_bill)
+    ),
+    "expired for ever": Broken(laws.service_is_covered, expires, STANDARD.replace(broken.Expire, broken.ACTIVE, until=None)),
+    "billed without access": Broken(laws.service_is_covered, broken.stays_cancelled, broken.billed_while_cancelled()),
+    # service_is_paid
+    "what was refunded comes back for free": Broken(laws.service_is_paid, comes_and_goes, broken.back_for_free()),
+    "unpaid periods are not owed": Broken(laws.service_is_paid, never_pays, broken.unpaid_and_not_owed()),
+    "all money back at any time": Broken(laws.service_is_paid, broken.wants_all_back, broken.refunds_without_question),
+    # there_and_back
+    "coming back begins a new term": Broken(laws.there_and_back, cancels_and_comes_back, broken.back_to_a_new_term()),
+    "coming back costs a whole period": Broken(laws.there_and_back, cancels_and_comes_back, broken.back_at_full_price()),
+    "a block costs the paid days": Broken(laws.there_and_back, is_blocked, broken.blocks_take_paid_days()),
+    # sweeps_do_not_matter
+    "a window counts from the sweep": Broken(laws.sweeps_do_not_matter, expires_unwatched, broken.windows_from_the_sweep()),
+    "the date counts from the sweep": Broken(laws.sweeps_do_not_matter, expires_unwatched, broken.dates_from_the_sweep()),
+    # due_rows_progress
+    "a row that is always due": Broken(laws.due_rows_progress, is_renewed, broken.always_due()),
+    "many rows in one instant": Broken(laws.due_rows_progress, is_renewed, broken.often_due),
+    # promises_hold
+    "the clock shortens a deadline": Broken(laws.promises_hold, never_pays, broken.deadlines_shrink()),
+    "a deletion that nobody announced": Broken(laws.promises_hold, expires_unwatched, broken.windows_from_the_event()),
+    "a deletion before its time": Broken(laws.promises_hold, broken.is_lapsed, broken.deleted_early()),
+    # roles_are_respected
+    "reactivating switches recurring billing on": Broken(
+        laws.roles_are_respected, lapses_and_comes_back, broken.reactivation_renews()
+    ),
+    "a customer lifts the block": Broken(laws.roles_are_respected, is_blocked, broken.anyone_enables()),
+    "more roles, more refusals": Broken(laws.roles_are_respected, is_refused, broken.support_may_not()),
+    "without a role": Broken(laws.roles_are_respected, is_refused, broken.anyone_switches()),
+    "the clock does what it likes": Broken(laws.roles_are_respected, is_refused, broken.the_clock_switches()),
+    # time_is_honest
+    "recorded by a wandering clock": Broken(laws.time_is_honest, clocks_differ, broken.clocks_are_believed),
+    "what is recorded holds later": Broken(laws.time_is_honest, is_blocked, broken.entries_hold_tomorrow),
+    "days begin in Greenwich": Broken(laws.time_is_honest, broken.lives_far_away, broken.due_in_greenwich()),
+    "payments by the gateway's name": Broken(laws.time_is_honest, is_renewed, broken.another_reference_each_time),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_broken_law_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = BREAKS[name]
+    lifecycle = found.by if isinstance(found.by, Lifecycle) else found.by(monkeypatch) or STANDARD
+    with pytest.raises(AssertionError) as caught:
+        found.scenario(Life(lifecycle, [found.law]))
+    assert f"The law: {found.law.sentence}." in caught.value.__notes__
+
+
+@pytest.mark.parametrize("scenario", sorted({found.scenario for found in BREAKS.values()}, key=lambda s: s.__name__))
+def test_the_law_holds_where_nothing_is_broken(scenario: Scenario) -> None:
+    scenario(Life())
+
+
+def test_every_law_is_broken_once() -> None:
+    assert {found.law.sentence for found in BREAKS.values()} == {law.sentence for law in laws.ALL}
+    assert len(laws.ALL) == 15
+
+
+__all__ = ["RetryPayment", "date", "datetime", "timedelta"]
