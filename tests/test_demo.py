@@ -27,7 +27,7 @@ from subscription_lifecycle import (
 from subscription_lifecycle.adapters.sqlalchemy import SQLStore
 from subscription_lifecycle.model.entry import fold
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.slow
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

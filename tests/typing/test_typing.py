@@ -48,7 +48,7 @@ def pyright(paths: list[str]) -> list[Complaint]:
 CHECKERS = {"mypy": mypy, "pyright": pyright}
 
 
-ONE_RUN_EACH = [pytest.param(name, marks=[pytest.mark.slow, pytest.mark.xdist_group(name)]) for name in CHECKERS]
+ONE_RUN_EACH = [pytest.param(name, marks=pytest.mark.slow) for name in CHECKERS]
 
 
 @pytest.fixture(scope="module", params=ONE_RUN_EACH)
