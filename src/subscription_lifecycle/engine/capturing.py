@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from subscription_lifecycle.engine.effects import Capture, Flow, LookUp, Now, ReadHistory, VoidPayment
-from subscription_lifecycle.engine.refunds import give_back
+from subscription_lifecycle.engine.refunds import came_late, give_back
 from subscription_lifecycle.engine.writing import loaded, not_before, record, reference_of, save
 from subscription_lifecycle.errors import (
     ConcurrentChange,
@@ -21,11 +21,11 @@ from subscription_lifecycle.errors import (
     InvalidValue,
     PaymentDeclined,
 )
-from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, Decision, waits_for
+from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, Decision, payment_after, waits_for
 from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.entry import Entry, Event, fold
-from subscription_lifecycle.model.payment import Captured, Declined, Payment, PaymentOutcome
+from subscription_lifecycle.model.payment import Captured, Declined, Payment, PaymentOutcome, Processing
 from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.ports import Answer, Attempt, Stored
 
@@ -106,15 +106,27 @@ def resume(lifecycle: Lifecycle, snapshot: Subscription, attempt: Attempt) -> Fl
     if outcome is None and not late:
         return (yield from _collect(lifecycle, attempt, snapshot, ()))
     if late and not isinstance(outcome, (Captured, Declined)):
-        stopped = outcome is None
-        if not stopped:
-            try:
-                stopped = yield VoidPayment(attempt.reference)
-            except Exception:
-                stopped = False
-        if stopped or not attempt.decision.submitted:
-            return (yield from conclude(lifecycle, attempt, snapshot, (), GIVEN_UP, "abandoned"))
+        ended = GIVEN_UP if outcome is None else (yield from stop(attempt, GIVEN_UP))
+        if ended is None and not (attempt.decision.submitted and isinstance(outcome, Processing)):
+            ended = GIVEN_UP
+        if ended is not None:
+            return (yield from conclude(lifecycle, attempt, snapshot, (), ended, "abandoned"))
     return (yield from conclude(lifecycle, attempt, snapshot, (), outcome, "declined"))
+
+
+def stop(attempt: Attempt, ended: Declined) -> Flow[Captured | Declined | None]:
+    """Void a payment: how it ended, also where the money came before it could be stopped. None: nobody knows."""
+    try:
+        if (yield VoidPayment(attempt.reference)):
+            return ended
+    except Exception:
+        # Refused or unanswered: what became of it, the gateway is asked below.
+        pass
+    try:
+        outcome = yield LookUp(attempt.reference)
+    except Exception:
+        return None
+    return outcome if isinstance(outcome, (Captured, Declined)) else None
 
 
 def conclude(
@@ -147,8 +159,7 @@ def conclude(
     try:
         yield from save(lifecycle, "conclude", snapshot.version, after, (entry,), None, (answer,), now, key)
     except ConcurrentChange:
-        # Whoever looked the payment up meanwhile has written the same end of it.
-        return (yield from _concluded_elsewhere(lifecycle, attempt))
+        return (yield from _overtaken(lifecycle, attempt, entries, outcome, ended))
     except Exception as error:
         raise Interrupted(
             after.id, attempt.reference, "captured" if isinstance(outcome, Captured) else "unknown"
@@ -161,10 +172,30 @@ def conclude(
     return Applied(after, (*entries, entry, *refunded), payment, reminders)
 
 
-def _concluded_elsewhere(lifecycle: Lifecycle, attempt: Attempt) -> Flow[Result]:
-    stored = yield from loaded(attempt.decision.before.id, attempt.key)
+def _overtaken(
+    lifecycle: Lifecycle,
+    attempt: Attempt,
+    entries: tuple[Entry, ...],
+    outcome: PaymentOutcome | None,
+    ended: Event,
+) -> Flow[Result]:
+    """Somebody else wrote meanwhile: of other money, the same end of this payment, or that it was given up."""
+    id, reference = attempt.decision.before.id, attempt.reference
+    stored = yield from loaded(id, attempt.key)
+    if stored.attempt is not None and stored.attempt.reference == reference:
+        return (yield from conclude(lifecycle, stored.attempt, stored.subscription, entries, outcome, ended))
     if stored.answer is None or stored.answer.status == "open":
-        raise Interrupted(attempt.decision.before.id, attempt.reference, "unknown")
+        raise Interrupted(id, reference, "captured" if isinstance(outcome, Captured) else "unknown")
+    if isinstance(outcome, Captured):
+        history: Iterable[Entry] = yield ReadHistory(id)
+        told = [entry.payment for entry in history if entry.payment and entry.payment.reference == reference]
+        if told[-1].status == "declined" and not any(payment.status == "captured" for payment in told):
+            payment = attrs.evolve(payment_after(outcome, told[-1]), code=None)
+            now = not_before((yield Now()), stored.subscription)
+            try:
+                yield from came_late(lifecycle, stored, payment, now)
+            except ConcurrentChange:
+                return (yield from _overtaken(lifecycle, attempt, entries, outcome, ended))
     return (yield from repeated(lifecycle, stored, stored.answer, attempt.decision.command))
 
 
@@ -190,7 +221,7 @@ def _wait(
     try:
         yield from save(lifecycle, "wait", snapshot.version, after, (entry,), attempt, (answer,), now, attempt.key)
     except ConcurrentChange:
-        return (yield from _concluded_elsewhere(lifecycle, attempt))
+        return (yield from _overtaken(lifecycle, attempt, entries, outcome, "declined"))
     return _awaiting(attempt, after, (*entries, entry), outcome)
 
 
@@ -209,9 +240,18 @@ def repeated(lifecycle: Lifecycle, stored: Stored, answer: Answer, command: Comm
     if answer.status == "open":
         if stored.attempt is None:
             raise ConcurrentChange(id)
-        return (yield from resume(lifecycle, stored.subscription, stored.attempt))
+        result = yield from resume(lifecycle, stored.subscription, stored.attempt)
+        stored = yield from loaded(id, answer.key)
+        if isinstance(result, AwaitingPayment) or stored.answer is None or stored.answer.status == "open":
+            return result
+        answer = stored.answer
     history: Iterable[Entry] = yield ReadHistory(id)
-    past = [entry for entry in history if entry.version <= answer.last_version]
+    last, past = answer.last_version, list[Entry]()
+    for entry in history:
+        # Refunds that were confirmed at once belong to the answer.
+        last += entry.version == last + 1 and entry.event == "refunded"
+        if entry.version <= last:
+            past.append(entry)
     entries = tuple(entry for entry in past if entry.version >= answer.first_version)
     payment = next((entry.payment for entry in reversed(entries) if entry.payment is not None), None)
     if answer.status == "declined":

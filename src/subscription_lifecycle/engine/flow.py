@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from subscription_lifecycle.engine.capturing import Result, carry_out, conclude, repeated, resume
-from subscription_lifecycle.engine.effects import AskFacts, Flow, Load, Now, VoidPayment
+from subscription_lifecycle.engine.capturing import Result, carry_out, conclude, repeated, resume, stop
+from subscription_lifecycle.engine.effects import AskFacts, Flow, Load, Now
 from subscription_lifecycle.engine.timed import MOST_CHARGES, charge_due
 from subscription_lifecycle.engine.writing import loaded, not_before, reference_of
 from subscription_lifecycle.errors import (
@@ -102,13 +102,10 @@ def _settle(lifecycle: Lifecycle, stored: Stored, expected: Decision, by: Actor)
         return
     if not expected.interrupts or Role.CLOCK in by.roles:
         raise PaymentInProgress(id, attempt.reference)
+    # Whether it could be stopped may not be known: should the money come, it comes late and goes back.
+    outcome = (yield from stop(attempt, PREEMPTED)) or PREEMPTED
     try:
-        yield VoidPayment(attempt.reference)
-    except Exception:
-        # Whether it could be stopped is not known: should the money come, it comes late and goes back.
-        pass
-    try:
-        yield from conclude(lifecycle, stored.attempt, stored.subscription, (), PREEMPTED, "abandoned")
+        yield from conclude(lifecycle, stored.attempt, stored.subscription, (), outcome, "abandoned")
     except PaymentDeclined:
         return
 

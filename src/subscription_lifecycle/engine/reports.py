@@ -9,13 +9,12 @@ import attrs
 
 from subscription_lifecycle.engine.capturing import Result, conclude
 from subscription_lifecycle.engine.effects import FindPayment, Flow, Now, ReadHistory
-from subscription_lifecycle.engine.refunds import give_back
+from subscription_lifecycle.engine.refunds import came_late
 from subscription_lifecycle.engine.writing import loaded, not_before, record, save
 from subscription_lifecycle.errors import InvalidValue, NotPossible, PaymentDeclined, UnknownPayment
 from subscription_lifecycle.machine.decision import Applied, payment_after
 from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.model.actor import SYSTEM
-from subscription_lifecycle.model.charge import RefundDue
 from subscription_lifecycle.model.command import FailPayment, SettlePayment
 from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.model.payment import (
@@ -53,10 +52,13 @@ def report(lifecycle: Lifecycle, reference: str, outcome: PaymentOutcome) -> Flo
     now = not_before((yield Now()), stored.subscription)
     payment = attrs.evolve(payment_after(outcome, last), code=getattr(outcome, "code", None))
     match outcome, last.status:
+        case Captured(), "declined" if any(_captured(entry) for entry in told):
+            # Told once more after a chargeback: the customer's bank has that money.
+            return Applied(stored.subscription, (), last)
         case Captured(), "submitted":
             return (yield from _confirmed(lifecycle, stored, payment, now))
         case Captured(), "declined" | "unknown" | "processing" | "customer_action":
-            return (yield from _late(lifecycle, stored, payment, now))
+            return Applied(*(yield from came_late(lifecycle, stored, payment, now)), payment)
         case (Declined(), "submitted") | (ChargedBack(), "submitted" | "captured"):
             return (yield from _failed(lifecycle, stored, told, attrs.evolve(payment, status="declined"), now))
         case (Captured() | Declined(), "captured") | (Declined() | ChargedBack(), "declined"):
@@ -70,6 +72,10 @@ def report(lifecycle: Lifecycle, reference: str, outcome: PaymentOutcome) -> Flo
             )
 
 
+def _captured(entry: Entry) -> bool:
+    return entry.payment is not None and entry.payment.status == "captured"
+
+
 def _confirmed(lifecycle: Lifecycle, stored: Stored, payment: Payment, now: datetime) -> Flow[Result]:
     """A submitted debit has arrived: what it paid for stands already."""
     command = SettlePayment(payment.reference)
@@ -78,20 +84,6 @@ def _confirmed(lifecycle: Lifecycle, stored: Stored, payment: Payment, now: date
         lifecycle, "settled", stored.subscription.version, after, (entry,), stored.attempt, (), now, payment.reference
     )
     return Applied(after, (entry,), payment)
-
-
-def _late(lifecycle: Lifecycle, stored: Stored, payment: Payment, now: datetime) -> Flow[Result]:
-    """Money that nobody waits for any more goes back; it is never kept silently."""
-    refunds = (*stored.subscription.refunds, RefundDue(payment.reference, payment.amount, "came late"))
-    command = SettlePayment(payment.reference)
-    after, entry = record(
-        lifecycle, stored.subscription, "late", command, now, {"refunds": refunds}, payment, "settle payment", None
-    )
-    yield from save(
-        lifecycle, "late", stored.subscription.version, after, (entry,), stored.attempt, (), now, payment.reference
-    )
-    after, refunded = yield from give_back(lifecycle, after)
-    return Applied(after, (entry, *refunded), payment)
 
 
 def _failed(lifecycle: Lifecycle, stored: Stored, told: list[Entry], payment: Payment, now: datetime) -> Flow[Result]:

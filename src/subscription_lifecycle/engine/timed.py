@@ -12,7 +12,7 @@ from subscription_lifecycle.engine.capturing import Result, carry_out, resume
 from subscription_lifecycle.engine.effects import AskFacts, Flow, Load, Now
 from subscription_lifecycle.engine.refunds import give_back
 from subscription_lifecycle.engine.writing import loaded, not_before, save
-from subscription_lifecycle.errors import IdempotencyKeyReused, PaymentDeclined
+from subscription_lifecycle.errors import ConcurrentChange, IdempotencyKeyReused, PaymentDeclined
 from subscription_lifecycle.machine.decision import Applied
 from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.model.calendar import local_day
@@ -65,7 +65,9 @@ def charge_due(lifecycle: Lifecycle, subscription: Subscription, now: datetime, 
     decision = attrs.evolve(lifecycle.decide_due(current, due, now, facts), earlier=caught.steps)
     key = f"{due.command.title.replace(' ', '_')}:{current.id}:{local_day(due.at, current.time_zone)}"
     stored: Stored | None = yield Load(current.id, key)
-    if stored is not None and stored.answer is not None:
+    if stored is None or stored.subscription.version != subscription.version:
+        raise ConcurrentChange(current.id)
+    if stored.answer is not None:
         # Charged under this key before: somebody set the dates back by hand, and asking again would charge twice.
         raise IdempotencyKeyReused(current.id, key)
     try:

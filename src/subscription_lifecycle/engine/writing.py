@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import attrs
+
 from subscription_lifecycle.engine.effects import Flow, Load, Save
 from subscription_lifecycle.errors import Refused, UnknownSubscription
 from subscription_lifecycle.machine.guard import Refusal
@@ -80,8 +82,14 @@ def save(
     key: str | None,
     claim: str | None = None,
 ) -> Flow[None]:
-    """The write's id is the same when an effect is run twice, and another for everybody else."""
-    id = f"{step}:{expected}:{now.isoformat()}:{key or ''}"
+    """The write's id is the same when an effect is run twice, and another for everybody else.
+
+    An instant tells two processes apart only where their clocks do, so what is written is part of it.
+    """
+    last = entries[-1]
+    content = (attrs.asdict(last.command), last.command.title, last.event, last.by.id, last.payment)
+    told = hashlib.sha256(repr(content).encode()).hexdigest()[:16]
+    id = f"{step}:{expected}:{now.isoformat()}:{told}:{key or ''}"
     try:
         yield Save(
             Write(

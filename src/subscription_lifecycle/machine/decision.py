@@ -245,12 +245,16 @@ class Decision:
 def onto(base: Subscription, before: Subscription, after: Subscription) -> Subscription:
     """What a decision changes, made to a snapshot that learnt of other money while the payment was open.
 
-    Debts, refunds and settlements that came or went meanwhile stay so; credit adds up; all else is as decided.
+    Debts, refunds and settlements that came or went meanwhile stay so; credit adds up; all else is as decided, but
+    a state that is left when nothing is owed is not left while such a debt remains.
     """
     changes: dict[str, Any] = {}
+    owing = base.state.settled == after.state and any(debt not in before.arrears for debt in base.arrears)
     for field in attrs.fields(Subscription):
         old, new, now = getattr(before, field.name), getattr(after, field.name), getattr(base, field.name)
         if new == old or field.name in ("version", "recorded_at"):
+            continue
+        if owing and field.name in ("state", "since", "until"):
             continue
         if now == old or field.name not in ("arrears", "refunds", "settlements", "credit"):
             changes[field.name] = new

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import attrs
 
@@ -33,6 +33,20 @@ class BillingDates:
     next_billing_date: date
     billed: BillingPeriod | None = None
     served_unpaid: tuple[BillingPeriod, ...] = ()
+
+
+class ReadsCommand(AttributeError):
+    """A guard looked into a command that is not there yet."""
+
+
+class NoCommand(Command):
+    """Stands where `actions` has no command: looking into it says so."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ReadsCommand(name)
+
+
+NO_COMMAND: Final = NoCommand()
 
 
 @attrs.frozen

@@ -13,10 +13,10 @@ from subscription_lifecycle.machine import dispatch, render, verify
 from subscription_lifecycle.machine.deciding import hold, take
 from subscription_lifecycle.machine.decision import Decision
 from subscription_lifecycle.machine.definition import Definition
-from subscription_lifecycle.machine.guard import BillingDates, Context, Refusal
+from subscription_lifecycle.machine.guard import NO_COMMAND, BillingDates, Context, ReadsCommand, Refusal
 from subscription_lifecycle.machine.transition import Transition, position
 from subscription_lifecycle.model import validation
-from subscription_lifecycle.model.actor import SYSTEM, Actor, Role
+from subscription_lifecycle.model.actor import SYSTEM, Actor
 from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.entry import Entry
@@ -264,7 +264,7 @@ class Lifecycle(Definition):
         today = local_day(now, current.time_zone)
         row = self._row(current, type(command), command.case, today)
         if row is None:
-            raise self._not_possible(current, command, today)
+            raise self._not_possible(current, command, by, now, facts)
         return caught, self._row_context(current, command, by, now, today, now, facts, row)
 
     def _created(self, subscription: Subscription) -> CaughtUp:
@@ -310,7 +310,11 @@ class Lifecycle(Definition):
                 guard.reads_command or any(fact not in context.facts for fact in guard.reads_facts)
             ):
                 continue
-            found.append(guard.refusal(context))
+            try:
+                found.append(guard.refusal(context))
+            except ReadsCommand:
+                # It reads the command and does not say so: without one it has no opinion either.
+                continue
         return tuple(refusal for refusal in found if refusal is not None)
 
     def _another_customer(self, context: Context[Any]) -> Refusal | None:
@@ -327,14 +331,9 @@ class Lifecycle(Definition):
     def _action(
         self, subscription: Subscription, command: type[Command], by: Actor, now: datetime, facts: Mapping[str, Any]
     ) -> Action:
-        today = local_day(now, subscription.time_zone)
-        rows = self._rows_at(subscription, command, today)
-        if not rows:
-            return Action(command, "refused", self._not_possible(subscription, command, today).refusals)
-        answers = []
-        for row in rows:
-            context = self._row_context(subscription, Command(), by, now, today, now, facts, row)
-            answers.append(self._refusals(context, without_command=True))
+        answers = self._answers(subscription, command, by, now, facts)
+        if not answers:
+            return Action(command, "refused", self._not_possible(subscription, command, by, now, facts).refusals)
         best = min(answers, key=len)
         if not best:
             return Action(command, "available", (), subscription.until)
@@ -342,21 +341,39 @@ class Lifecycle(Definition):
         by_support = all(refusal.allowed_roles and support.issuperset(refusal.allowed_roles) for refusal in best)
         return Action(command, "support_only" if by_support else "refused", best, subscription.until)
 
+    def _answers(
+        self, subscription: Subscription, command: type[Command], by: Actor, now: datetime, facts: Mapping[str, Any]
+    ) -> list[tuple[Refusal, ...]]:
+        """For each row of the command here, what its guards say that do not read the command."""
+        today = local_day(now, subscription.time_zone)
+        return [
+            self._refusals(
+                self._row_context(subscription, NO_COMMAND, by, now, today, now, facts, row), without_command=True
+            )
+            for row in self._rows_at(subscription, command, today)
+        ]
+
     def _rows_at(self, subscription: Subscription, command: type[Command], today: date) -> list[Transition[Any]]:
         rows = self._table.get(dispatch.trigger(command), {}).get(subscription.state.name, ())
         where = position(subscription, today)
         return [row for row in rows if row.selects(row.case, subscription.cause, *where)]
 
-    def _not_possible(self, subscription: Subscription, command: Command | type[Command], today: date) -> NotPossible:
+    def _not_possible(
+        self,
+        subscription: Subscription,
+        command: Command | type[Command],
+        by: Actor,
+        now: datetime,
+        facts: Mapping[str, Any],
+    ) -> NotPossible:
+        """No row leads on; the remedy names what this actor may do instead."""
         condition = Condition(subscription.state, subscription.cause)
-        policy = self.policy_of(subscription)
         possible = tuple(
             other.title
             for other in self.commands
-            if not other.creates
-            and any(not _for_the_clock(row, policy) for row in self._rows_at(subscription, other, today))
+            if not other.creates and () in self._answers(subscription, other, by, now, facts)
         )
-        remedy = f"Possible: {', '.join(possible)}." if possible else "Nothing is possible any more."
+        remedy = f"Possible: {', '.join(possible)}." if possible else "Nothing is possible for you here."
         message = f"{command.title.capitalize()} is not possible while the subscription is {condition}."
         return NotPossible((Refusal("not_possible", message, remedy),), possible)
 
@@ -380,7 +397,3 @@ class Lifecycle(Definition):
 
     def _restless(self, subscription: Subscription) -> DefinitionError:
         return DefinitionError((f"{self.name}: the due rows of {subscription.state} never come to rest.",))
-
-
-def _for_the_clock(row: Transition[Any], policy: Policy) -> bool:
-    return any(set(guard.allowed_roles(policy)) == {Role.CLOCK} for guard in row.guards)

@@ -14,8 +14,9 @@ from subscription_lifecycle.model.command import Command, FailPayment
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.schedule import BillingPeriod
 from subscription_lifecycle.model.subscription import ScheduledCancellation, Subscription
-from subscription_lifecycle.standard.charges import by_days
+from subscription_lifecycle.standard.charges import by_days, price_of
 from subscription_lifecycle.standard.commands import Cancel, Correct, ReportInvoice, SetRecurringBilling
+from subscription_lifecycle.standard.states import ACTIVE, PAST_DUE
 
 AnyCommand = Context[Command]
 Changes = Mapping[str, Any]
@@ -120,7 +121,7 @@ def owe_the_period(context: AnyCommand) -> Changes:
     """The period joins the arrears; nothing is captured for it alone."""
     billed = context.dates.billed
     assert billed is not None, "only a row that bills a period can owe it"
-    debt = Debt(billed, context.subscription.price, context.today)
+    debt = Debt(billed, price_of(context, billed), context.today)
     return {"arrears": (*context.subscription.arrears, debt)}
 
 
@@ -131,7 +132,7 @@ def owe_the_invoice(context: Context[ReportInvoice]) -> Changes:
     lines = [line for line in context.command.lines if line.amount.minor > 0 and line.period not in known]
     debts = tuple(Debt(line.period, line.amount, context.today, invoice=invoice) for line in lines)
     unpaid = {line.period for line in lines}
-    return {
+    return _in_default(subscription, debts) | {
         "arrears": _with_debts(subscription, debts),
         "settlements": _without(subscription, lambda paid: paid.invoiced and paid.period in unpaid),
         "paid_through": min([subscription.paid_through, *(period.start for period in unpaid)]),
@@ -162,12 +163,19 @@ def owe_what_was_paid(context: Context[FailPayment]) -> Changes:
         if kept.minor > 0:
             debts.append(Debt(line.period, kept, context.today))
     periods = [debt.period.start for debt in debts]
-    return {
+    return _in_default(subscription, debts) | {
         "arrears": _with_debts(subscription, debts),
         "refunds": tuple(refund for refund in subscription.refunds if refund.reference != command.reference),
         "settlements": _without(subscription, lambda paid: paid.reference == command.reference),
         "paid_through": min([subscription.paid_through, *periods]),
     }
+
+
+def _in_default(subscription: Subscription, debts: Iterable[Debt]) -> dict[str, Any]:
+    """Interrupted, the state it returns to is the one these debts would have led to, and dunning begins there."""
+    if subscription.interrupted != ACTIVE or not any(debts):
+        return {}
+    return {"interrupted": PAST_DUE, "held_until": None}
 
 
 def _with_debts(subscription: Subscription, debts: Iterable[Debt]) -> tuple[Debt, ...]:

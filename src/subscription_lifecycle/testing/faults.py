@@ -1,12 +1,17 @@
-"""Planted faults: a process that dies before or after an effect."""
+"""Planted faults: a process that dies before or after an effect, and two processes at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from subscription_lifecycle.engine.effects import Effect
+from subscription_lifecycle.engine.effects import AskFacts, Effect, Flow, Now, Tell
 from subscription_lifecycle.engine.subscriptions import Subscriptions
+from subscription_lifecycle.machine.decision import Applied, AwaitingPayment
+from subscription_lifecycle.model.actor import Actor
+from subscription_lifecycle.model.charge import Terms
+from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.payment import PaymentOutcome
 
 
 class Died(BaseException):
@@ -56,3 +61,101 @@ def crash_at_every_effect(
             check(subs)
             effect += 1
     return died
+
+
+Result = Applied | AwaitingPayment
+_PRIVATE = (Now, AskFacts, Tell)
+"""Effects that no other process can see: nothing is interleaved at them."""
+
+
+class Process:
+    """One process of several over the same store: each method begins what `Subscriptions` would do, effect by effect.
+
+    When it is done, `answer` is what came back, `error` what was raised.
+    """
+
+    def __init__(self, subs: Subscriptions) -> None:
+        self.subs, self.answer, self.error = subs, None, None
+        self._flow: Flow[Any] | None = None
+        self._effect: Effect | None = None
+
+    answer: Any
+    error: Exception | None
+
+    def execute(
+        self, id: str, command: Command, *, by: Actor, idempotency_key: str, agreed: Terms | None = None
+    ) -> None:
+        self._begin(self.subs._execute(id, command, by, idempotency_key, agreed))
+
+    def report_payment(self, reference: str, outcome: PaymentOutcome) -> None:
+        self._begin(self.subs._report(reference, outcome))
+
+    def recover(self) -> None:
+        """As a sweep that delivers nothing."""
+        self._begin(self.subs._sweep(None, deliver=False))
+
+    @property
+    def done(self) -> bool:
+        return self._effect is None
+
+    def step(self) -> None:
+        """One effect that others can see, and what follows on it alone."""
+        self._perform()
+        while isinstance(self._effect, _PRIVATE):
+            self._perform()
+
+    def _begin(self, flow: Flow[Any]) -> None:
+        self._flow = flow
+        self._go(lambda: next(flow))
+        while isinstance(self._effect, _PRIVATE):
+            self._perform()
+
+    def _perform(self) -> None:
+        flow, effect = self._flow, self._effect
+        assert flow is not None, "nothing was begun"
+        assert effect is not None, "it is done"
+        try:
+            answer = self.subs.perform(effect)
+        except Exception as error:
+            raised = error
+            self._go(lambda: flow.throw(raised))
+        else:
+            self._go(lambda: flow.send(answer))
+
+    def _go(self, on: Callable[[], Effect]) -> None:
+        self._effect = None
+        try:
+            self._effect = on()
+        except StopIteration as stop:
+            self.answer = stop.value
+        except Exception as error:
+            self.error = error
+
+
+def interleave(
+    make: Callable[[], Subscriptions],
+    first: Callable[[Process], None],
+    second: Callable[[Process], None],
+    check: Callable[[Subscriptions, Process, Process], None],
+) -> int:
+    """Begin both in a world of their own for every order in which their effects can follow each other; `check` each.
+
+    No threads, no sleeps: the orders are walked through one by one. Answers how many there were.
+    """
+    orders, count = [list[int]()], 0
+    while orders:
+        order = orders.pop()
+        subs = make()
+        both = (Process(subs), Process(subs))
+        first(both[0])
+        second(both[1])
+        taken: list[int] = []
+        while alive := [number for number in (0, 1) if not both[number].done]:
+            chosen = order[len(taken)] if len(taken) < len(order) else alive[0]
+            if len(taken) >= len(order) and len(alive) == 2:
+                orders.append([*taken, 1])
+            taken.append(chosen)
+            both[chosen].step()
+        check(subs, *both)
+        count += 1
+    return count

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from subscription_lifecycle.adapters.memory import MemoryStore
-from subscription_lifecycle.errors import LifecycleError
+from subscription_lifecycle.errors import LifecycleError, Refused
 from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.model.actor import SYSTEM, Actor
 from subscription_lifecycle.model.command import Command
@@ -222,7 +222,10 @@ class LifecycleMachine(RuleBasedStateMachine):
     def _ask(self, command: Command, by: Actor) -> Mapping[str, Any]:
         explained = self.subs.explain(ID, command, by=by)
         offered = {action.command: action for action in self.subs.actions(ID, by=by)}
-        previewed = None if explained else self.subs.preview(ID, command, by=by)
+        try:
+            previewed = None if explained else self.subs.preview(ID, command, by=by)
+        except Refused:
+            previewed = None
         return {"explained": explained, "previewed": previewed, "offered": offered.get(type(command))}
 
     def _open_payments(self) -> list[str]:

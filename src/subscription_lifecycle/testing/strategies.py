@@ -241,6 +241,7 @@ def awaiting(draw: st.DrawFn) -> AwaitingPayment:
 
 entries = applied().flatmap(lambda result: st.sampled_from(result.entries))
 charge_lines = st.builds(ChargeLine, st.sampled_from(("period", "arrears", "recharge")), money("EUR"), billing_periods)
+invoice_lines = st.builds(InvoiceLine, names, names, names, money("EUR"), billing_periods, names, st.none() | names)
 refusals = st.builds(Refusal, names, names, names, st.tuples(roles), st.dictionaries(names, names, max_size=2))
 
 
@@ -260,9 +261,7 @@ def by_type() -> Mapping[type[Any], st.SearchStrategy[Any]]:
         Debt: st.builds(Debt, billing_periods, money("EUR"), days, st.booleans(), st.none() | names),
         Decision: decisions(),
         Entry: entries,
-        InvoiceLine: st.builds(
-            InvoiceLine, names, names, names, money("EUR"), billing_periods, names, st.none() | names
-        ),
+        InvoiceLine: invoice_lines,
         Money: money(),
         Payment: applied().map(lambda result: result.payment).filter(lambda found: found is not None),
         PaymentMethod: payment_methods,
@@ -276,6 +275,9 @@ def by_type() -> Mapping[type[Any], st.SearchStrategy[Any]]:
         Subscription: subscriptions(),
         Terms: st.builds(Terms, money("EUR"), days),
         **standard_commands(),
+        commands.ReportInvoice: st.builds(
+            commands.ReportInvoice, names, st.booleans(), st.lists(invoice_lines, max_size=2).map(tuple)
+        ),
         commands.Start: starts(None),
         commands.Adopt: subscriptions().map(lambda found: commands.Adopt(attrs.evolve(found, version=0))),
     }

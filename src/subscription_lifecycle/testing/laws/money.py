@@ -52,6 +52,8 @@ def _captured_once(step: Step) -> None:
         if entry.event != "applied" or entry.charge is None:
             continue
         reference = entry.payment.reference if entry.payment is not None else entry.id
+        once = {(line.purpose, line.period) for line in entry.charge.lines}
+        assert len(once) == len(entry.charge.lines), f"{entry.id} charges a period twice"
         for line in entry.charge.lines:
             if line.purpose == "recharge":
                 continue

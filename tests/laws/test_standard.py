@@ -1,0 +1,188 @@
+"""Random lives under the standard lifecycle, and under policies that hurt; and the same life, swept three ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
+
+from subscription_lifecycle import (
+    STANDARD,
+    SYSTEM,
+    Actor,
+    Command,
+    Delete,
+    Disable,
+    Entry,
+    LifecycleError,
+    MemoryStore,
+    Policy,
+    Start,
+    Subscriptions,
+)
+from subscription_lifecycle.adapters.sqlalchemy import SQLStore
+from subscription_lifecycle.model.payment import Declined
+from subscription_lifecycle.standard.commands import CancelAsScheduled
+from subscription_lifecycle.testing import FakeClock, FakeGateway, lifecycle_machine, strategies
+
+HOSTILE = STANDARD.with_policies(
+    at_once=Policy(expired_days=0, disabled_days=0, cancelled_days=0),
+    keeps_debts=Policy(arrears="keep", served_unpaid="owed", rounding="daily"),
+    forgives=Policy(arrears="forgive", full_refund_days=14),
+    by_support_only=Policy(self_service=False, invoice=False),
+    slow=Policy(expired_days=90, disabled_days=90, cancelled_days=90),
+    impatient=Policy(retry_days=0, retry_after=(1, 2, 3)),
+)
+
+Standard = lifecycle_machine(STANDARD)
+Hostile = lifecycle_machine(HOSTILE)
+OnSQLite = lifecycle_machine(STANDARD, store=lambda: SQLStore("sqlite://"))
+
+TestStandard = pytest.mark.slow(Standard.TestCase)
+TestHostile = pytest.mark.slow(Hostile.TestCase)
+
+
+@pytest.mark.slow
+def test_on_sqlite() -> None:
+    run_state_machine_as_test(OnSQLite, settings=settings(OnSQLite.TestCase.settings, max_examples=6))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("machine", [Standard, Hostile], ids=["standard", "hostile"])
+def test_at_length(machine: Any) -> None:
+    run_state_machine_as_test(
+        machine, settings=settings(machine.TestCase.settings, max_examples=2_000, stateful_step_count=60)
+    )
+
+
+# -- when the sweep ran never changes an answer
+
+
+@attrs.frozen
+class Line:
+    """So many hours later, somebody asks for something; so many of the payments after it are declined."""
+
+    hours: int
+    command: Command
+    by: Actor
+    declines: int
+
+
+scripts = st.lists(
+    st.builds(
+        Line,
+        st.integers(1, 1_500),
+        st.one_of(*strategies.standard_commands().values()),
+        st.sampled_from((strategies.ALICE, strategies.ALICE, strategies.SUPPORT)),
+        st.sampled_from((0, 0, 0, 1, 3)),
+    ),
+    min_size=1,
+    max_size=7,
+)
+
+
+def swept_every(hours: int) -> Callable[[Subscriptions, FakeClock, datetime], None]:
+    def wait(subs: Subscriptions, clock: FakeClock, until: datetime) -> None:
+        while clock() + timedelta(hours=hours) <= until:
+            clock.advance(hours=hours)
+            assert not subs.sweep().failed
+        clock.set(until)
+
+    return wait
+
+
+def swept_late(subs: Subscriptions, clock: FakeClock, until: datetime) -> None:
+    clock.set(until)
+
+
+Wait = Callable[[Subscriptions, FakeClock, datetime], None]
+
+
+def played(start: Start, script: list[Line], at: datetime, wait: Wait) -> tuple[list[str], tuple[Entry, ...]]:
+    """What each command was answered, and the history."""
+    clock = FakeClock(at)
+    gateway = FakeGateway(clock)
+    subs = Subscriptions(MemoryStore(), gateway, clock=clock)
+    subs.execute("sub", start, by=strategies.ALICE, idempotency_key="start")
+    answers = []
+    for number, line in enumerate(script):
+        wait(subs, clock, clock() + timedelta(hours=line.hours))
+        try:
+            subs.execute("sub", line.command, by=line.by, idempotency_key=f"key-{number}")
+        except LifecycleError as error:
+            answers.append(f"{type(error).__name__} {error}")
+        else:
+            answers.append("done")
+        gateway._next[:] = [Declined("insufficient_funds", True)] * line.declines
+    wait(subs, clock, clock() + timedelta(days=20))
+    assert not subs.sweep().failed
+    return answers, subs.history("sub")
+
+
+def until_they_may_differ(history: tuple[Entry, ...]) -> list[tuple[Any, ...]]:
+    """Up to the first charge that was held or row that hung on it, or the first deletion by the clock."""
+    found = []
+    for entry in history:
+        if entry.event == "held" or (isinstance(entry.command, Delete) and entry.by == SYSTEM):
+            break
+        found.append(_what_it_says(entry))
+    return found
+
+
+def _what_it_says(entry: Entry) -> tuple[Any, ...]:
+    """All but when it was written, and the deadlines that count from there."""
+    counted = isinstance(entry.command, Disable | CancelAsScheduled)
+    hidden = {"recorded_at", *(["until", "held_until"] if counted else [])}
+    changes = {name: change.after for name, change in entry.changes.items() if name not in hidden}
+    says = (entry.version, entry.event, entry.row, entry.command, entry.by, entry.effective_at, changes)
+    return (*says, entry.charge, entry.terms, entry.billed, entry.served_unpaid, entry.payment and entry.payment.amount)
+
+
+@given(strategies.starts(), scripts, strategies.instants)
+@settings(max_examples=25)
+def test_the_same_life_swept_hourly_daily_or_late(start: Start, script: list[Line], at: datetime) -> None:
+    _same_whenever_swept(start, script, at)
+
+
+@pytest.mark.long
+@given(strategies.starts(), scripts, strategies.instants)
+@settings(max_examples=1_000)
+def test_the_same_life_swept_hourly_daily_or_late_at_length(start: Start, script: list[Line], at: datetime) -> None:
+    _same_whenever_swept(start, script, at)
+
+
+def _same_whenever_swept(start: Start, script: list[Line], at: datetime) -> None:
+    hourly = played(start, script, at, swept_every(1))
+    for wait in (swept_every(24), swept_late):
+        other = played(start, script, at, wait)
+        one, two = until_they_may_differ(hourly[1]), until_they_may_differ(other[1])
+        common = min(len(one), len(two))
+        assert one[:common] == two[:common]
+        whole = len(one) == len(hourly[1]) and len(two) == len(other[1])
+        assert not whole or (len(one), hourly[0]) == (len(two), other[0])
+
+
+def test_a_life_in_which_much_is_due_is_the_same() -> None:
+    """One that is neither short nor cut: ends, lapses, comes back, is declined, is retried."""
+    commands = strategies.commands
+    card = strategies.PaymentMethod.card("tok", country="NL")
+    plan = strategies.Plan("plan", strategies.Money(2_000, "EUR"), strategies.MONTHLY)
+    start = Start(customer="contoso", plan=plan, payment_method=card, recurring_billing=False)
+    script = [
+        Line(24 * 65, commands.Reactivate(card), strategies.ALICE, 0),
+        Line(24 * 10, commands.SetRecurringBilling(True), strategies.ALICE, 2),
+        Line(24 * 22, commands.ChangePaymentMethod(card), strategies.ALICE, 0),
+    ]
+    at = datetime.fromisoformat("2024-01-31T09:00+00:00")
+    hourly, daily, late = (played(start, script, at, wait) for wait in (swept_every(1), swept_every(24), swept_late))
+    assert [_what_it_says(entry) for entry in hourly[1]] == [_what_it_says(entry) for entry in daily[1]]
+    assert [_what_it_says(entry) for entry in hourly[1]] == [_what_it_says(entry) for entry in late[1]]
+    assert hourly[0] == daily[0] == late[0] == ["done"] * 3
+    rows = [entry.row.partition(":")[0] for entry in hourly[1]]
+    assert {"expire", "disable", "reactivate", "renew", "retry payment"} <= set(rows)
