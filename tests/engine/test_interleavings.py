@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -106,7 +107,7 @@ def check(subs: Subscriptions, *both: Process) -> None:
     assert len(set(captured)) == len(captured)
     assert set(captured) <= known | ({stored.attempt.reference} if stored.attempt else set()), "money nobody knows of"
     billed = sorted(entry.billed for entry in entries if entry.billed and entry.event == "applied")
-    assert all(one.end <= other.start for one, other in zip(billed, billed[1:], strict=False)), "billed twice"
+    assert all(one.end <= other.start for one, other in itertools.pairwise(billed)), "billed twice"
 
 
 def swept(subs: Subscriptions) -> None:
@@ -183,11 +184,11 @@ def test_two_processes(pair: str, clock: Any) -> None:
         subs = make()
         return Subscriptions(subs.store, subs.gateway, clock=clock(subs.clock()))
 
-    assert interleave(world, first, second, check) >= 5
+    assert interleave(world, first, second, check) >= 3
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("clock", [FakeClock, Ticking], ids=["one instant", "ticking"])
 @pytest.mark.parametrize("other", RENEWALS)
-def test_a_renewal_that_is_due_and_another_process(other: str) -> None:
+def test_a_renewal_that_is_due_and_another_process(other: str, clock: Any) -> None:
     setup, act = RENEWALS[other]
-    assert interleave(begun(RENEWAL, setup, clock=Ticking), sweeps, act, check) >= 100
+    assert interleave(begun(RENEWAL, setup, clock=clock), sweeps, act, check) >= 20

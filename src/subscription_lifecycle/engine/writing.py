@@ -70,6 +70,16 @@ def record(
     return after, entry
 
 
+def _digest(entry: Entry) -> str:
+    try:
+        command = repr(attrs.asdict(entry.command))
+    except Exception:
+        # An own command may hold what cannot be shown: whether it can be kept is for the store to say.
+        command = entry.command.title
+    told = repr((command, entry.command.title, entry.event, entry.by.id, entry.payment))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
 def save(
     lifecycle: Lifecycle,
     step: str,
@@ -86,10 +96,7 @@ def save(
 
     An instant tells two processes apart only where their clocks do, so what is written is part of it.
     """
-    last = entries[-1]
-    content = (attrs.asdict(last.command), last.command.title, last.event, last.by.id, last.payment)
-    told = hashlib.sha256(repr(content).encode()).hexdigest()[:16]
-    id = f"{step}:{expected}:{now.isoformat()}:{told}:{key or ''}"
+    id = f"{step}:{expected}:{now.isoformat()}:{_digest(entries[-1])}:{key or ''}"
     try:
         yield Save(
             Write(

@@ -173,6 +173,10 @@ class Decision:
         assert self.method is not None, "a capture needs a payment method"
         return self.method
 
+    def settled(self) -> Decision:
+        """The same, where no payment is waited for: what it settles is in `after` already, for the steps behind it."""
+        return attrs.evolve(self, after=self._settled(self.after, None), settlements=()) if self.settlements else self
+
     def _settled(self, after: Subscription, reference: str | None) -> Subscription:
         if not self.settlements:
             return after

@@ -199,6 +199,7 @@ class Lifecycle(Definition):
                     return CaughtUp(subscription, tuple(steps), step, due)
                 holding = holding or step.billed is not None
                 step = held
+            step = step.settled()
             steps.append(step)
             subscription = step.after
         return CaughtUp(subscription, tuple(steps))

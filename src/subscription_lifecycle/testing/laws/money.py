@@ -122,7 +122,12 @@ def service_is_paid(step: Step) -> None:
         for line in entry.charge.lines
     )
     owed = subscription.owed.minor
-    failed = sum(entry.payment.amount.minor for entry in step.history if entry.event == "failed" and entry.payment)
+    # What fails when all is over is on record, and nobody is left to owe it.
+    failed = sum(
+        entry.payment.amount.minor
+        for entry, snapshot in step.snapshots
+        if entry.event == "failed" and entry.payment and not snapshot.state.final
+    )
     given = _given_back(step)
     grace = _given_days(step, prices)
     # Each rounded price may differ by one unit from the exact part of a period.
