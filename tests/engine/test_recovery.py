@@ -136,3 +136,23 @@ def test_a_part_of_a_period_that_is_owed_is_owed_by_days(world: MakeWorld) -> No
     at(subs, "2024-03-21T00:00Z")
     assert subs.get("s").state == PAST_DUE
     assert [str(debt.amount) for debt in subs.get("s").arrears] == ["20.00 EUR", "7.10 EUR"]
+
+
+def test_paying_what_is_owed_while_a_retry_is_due_does_not_depend_on_the_sweep() -> None:
+    """The retry that is due runs first; where it is declined, the new card pays."""
+    clock = FakeClock("2024-01-01T09:00Z")
+    gateway = FakeGateway(clock)
+    subs = Subscriptions(MemoryStore(), gateway, clock=clock)
+    alice = Actor("alice", Role.BILLING_ADMIN)
+    plan = Plan("basic", Money.of("20.00", "EUR"), MONTHLY)
+    old, new = PaymentMethod.card("tok_old", country="NL"), PaymentMethod.card("tok_new", country="NL")
+    subs.start("s", customer="contoso", plan=plan, payment_method=old, by=alice, idempotency_key="start")
+    clock.set("2024-02-01T09:00Z")
+    gateway.decline_next()
+    subs.sweep()
+    clock.set("2024-02-08T09:00Z")
+    gateway.decline_next()
+    subs.pay_arrears("s", payment_method=new, by=alice, idempotency_key="pay")
+    assert subs.get("s").state == ACTIVE
+    assert not subs.get("s").arrears
+    assert [capture.payment_method.token for capture in gateway.captures] == ["tok_old", "tok_new"]

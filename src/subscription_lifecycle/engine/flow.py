@@ -74,7 +74,7 @@ def _decide_when_ready(
         at = not_before(now, subscription)
         if stored.attempt is None and lifecycle.catch_up(subscription, at).charge is None:
             return (yield from _decide(lifecycle, subscription, command, by, at))
-        expected = yield from _decide(lifecycle, lifecycle.projected(subscription, at), command, by, at)
+        expected = yield from _expect(lifecycle, subscription, command, by, at)
         if stored.attempt is None:
             yield from charge_due(lifecycle, subscription, at, gateway)
         else:
@@ -87,6 +87,19 @@ def _decide_when_ready(
         if stored.attempt is None
         else PaymentInProgress(id, stored.attempt.reference)
     )
+
+
+def _expect(
+    lifecycle: Lifecycle, subscription: Subscription, command: Command, by: Actor, now: datetime
+) -> Flow[Decision]:
+    """What the command would do once what comes first has come: refused only if it is, paid or not."""
+    try:
+        return (yield from _decide(lifecycle, lifecycle.projected(subscription, now), command, by, now))
+    except Refused as refused:
+        try:
+            return (yield from _decide(lifecycle, subscription, command, by, now))
+        except Refused:
+            raise refused from None
 
 
 def _settle(lifecycle: Lifecycle, stored: Stored, expected: Decision, by: Actor) -> Flow[None]:

@@ -39,7 +39,7 @@ class ReadsCommand(AttributeError):
     """A guard looked into a command that is not there yet."""
 
 
-class NoCommand(Command):
+class NoCommand(Command, stored=False):
     """Stands where `actions` has no command: looking into it says so."""
 
     def __getattr__(self, name: str) -> Any:

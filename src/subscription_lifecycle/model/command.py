@@ -37,10 +37,11 @@ class Command:
     creates: ClassVar[bool] = False
     title: ClassVar[str] = "command"
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, stored: bool = True, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.title = re.sub("(?<=[a-z0-9])(?=[A-Z])", " ", cls.__name__).lower()
-        REGISTRY[cls.__name__] = cls
+        if stored:
+            REGISTRY[cls.__name__] = cls
 
     @property
     def case(self) -> Hashable:
