@@ -239,14 +239,15 @@ class LifecycleMachine(RuleBasedStateMachine):
     def _stored(self) -> Stored:
         stored = self.store.load(ID, None)
         assert stored is not None
-        return stored
+        # A store may know states by name only.
+        return attrs.evolve(stored, subscription=self.lifecycle.known(stored.subscription))
 
     def _moved(self) -> tuple[int, int]:
         return len(self.gateway.captures), len(self.gateway.refunds)
 
     def _check(self, what: str, before: Stored, *, moved: tuple[int, int] | None = None, **found: Any) -> None:
         after, history = self._stored(), tuple(self.store.history(ID))
-        self.snapshots = snapshots(history, self.snapshots)
+        self.snapshots = snapshots(self.lifecycle, history, self.snapshots)
         step = Step(
             subs=self.subs,
             gateway=self.gateway,

@@ -23,8 +23,8 @@ from subscription_lifecycle.testing.fakes import FakeGateway
 Snapshots: TypeAlias = tuple[tuple[Entry, Subscription], ...]
 
 
-def snapshots(history: Iterable[Entry], before: Snapshots = ()) -> Snapshots:
-    """The history with its snapshots; what is in `before` is not made again."""
+def snapshots(lifecycle: Lifecycle, history: Iterable[Entry], before: Snapshots = ()) -> Snapshots:
+    """The history with its snapshots, in the lifecycle's own states; what is in `before` is not made again."""
     found = list(before)
     for entry in history:
         if entry.version <= len(found):
@@ -34,7 +34,7 @@ def snapshots(history: Iterable[Entry], before: Snapshots = ()) -> Snapshots:
             snapshot = Subscription(**changed, version=entry.version)
         else:
             snapshot = found[-1][1].changed({**changed, "version": entry.version})
-        found.append((entry, snapshot))
+        found.append((entry, lifecycle.known(snapshot)))
     return tuple(found)
 
 
