@@ -70,7 +70,8 @@ class _Face(StandardCommands[R], Generic[R]):
     def _money(self) -> bool:
         return self.gateway is not None
 
-    def _execute(self, id: str, command: Command, by: Actor, key: str, agreed: Terms | None) -> Flow[Result]:
+    def execute_flow(self, id: str, command: Command, by: Actor, key: str, agreed: Terms | None) -> Flow[Result]:
+        """What `execute` drives: for a driver of your own."""
         validation.named("id", id)
         validation.named("idempotency_key", key)
         queries.a_command(command)
@@ -79,13 +80,15 @@ class _Face(StandardCommands[R], Generic[R]):
             raise InvalidValue("agreed", f"{validation.brief(agreed)} is not Terms", "Pass the terms of a preview.")
         return flow.execute(self.lifecycle, id, command, by=by, key=key, agreed=agreed, gateway=self._money)
 
-    def _report(self, reference: str, outcome: PaymentOutcome) -> Flow[Result]:
+    def report_flow(self, reference: str, outcome: PaymentOutcome) -> Flow[Result]:
+        """What `report_payment` drives."""
         validation.named("reference", reference)
         if not isinstance(outcome, PaymentOutcome):
             raise InvalidValue("outcome", f"{validation.brief(outcome)} is not a payment outcome", "Pass Captured, …")
         return reports.report(self.lifecycle, reference, outcome)
 
-    def _sweep(self, limit: int | None, *, deliver: bool) -> Flow[SweepReport]:
+    def sweep_flow(self, limit: int | None, *, deliver: bool) -> Flow[SweepReport]:
+        """What `sweep` and `recover` drive."""
         if limit is not None:
             validation.whole("limit", limit, 0, queries.LARGEST_PAGE)
         return sweep(self.lifecycle, limit, gateway=self._money, deliver=deliver)
@@ -120,14 +123,14 @@ class Subscriptions(_Face[Result]):
         With `agreed`, the terms of a preview, the command is refused (`terms_changed`) when charge or date differ from
         what was shown.
         """
-        return run(self._execute(id, command, by, idempotency_key, agreed), self.perform)
+        return run(self.execute_flow(id, command, by, idempotency_key, agreed), self.perform)
 
     def report_payment(self, reference: str, outcome: PaymentOutcome) -> Result:
         """What the gateway says of a payment, by our reference; any order, any number of times.
 
         Raises UnknownPayment for a reference that was never asked for here: answer 404.
         """
-        return run(self._report(reference, outcome), self.perform)
+        return run(self.report_flow(reference, outcome), self.perform)
 
     def report_invoice(self, invoice: str, *, paid: bool, by: Actor, idempotency_key: str) -> tuple[Result, ...]:
         """Whether an invoice was paid, for every subscription with a line on it; unpaid makes arrears, once."""
@@ -140,11 +143,11 @@ class Subscriptions(_Face[Result]):
 
     def sweep(self, *, limit: int | None = None) -> SweepReport:
         """Finish open payments, do what is due, deliver the outbox; safe to run twice and at once."""
-        return run(self._sweep(limit, deliver=True), self.perform)
+        return run(self.sweep_flow(limit, deliver=True), self.perform)
 
     def recover(self) -> SweepReport:
         """As `sweep`, without delivering the outbox: what a process may do when it starts."""
-        return run(self._sweep(None, deliver=False), self.perform)
+        return run(self.sweep_flow(None, deliver=False), self.perform)
 
     # -- asking
 
@@ -213,11 +216,11 @@ class AsyncSubscriptions(_Face[Awaitable[Result]]):
         self, id: str, command: Command, *, by: Actor, idempotency_key: str, agreed: Terms | None = None
     ) -> Result:
         """See Subscriptions.execute."""
-        return await run_async(self._execute(id, command, by, idempotency_key, agreed), self.perform)
+        return await run_async(self.execute_flow(id, command, by, idempotency_key, agreed), self.perform)
 
     async def report_payment(self, reference: str, outcome: PaymentOutcome) -> Result:
         """See Subscriptions.report_payment."""
-        return await run_async(self._report(reference, outcome), self.perform)
+        return await run_async(self.report_flow(reference, outcome), self.perform)
 
     async def report_invoice(self, invoice: str, *, paid: bool, by: Actor, idempotency_key: str) -> tuple[Result, ...]:
         """See Subscriptions.report_invoice."""
@@ -230,11 +233,11 @@ class AsyncSubscriptions(_Face[Awaitable[Result]]):
 
     async def sweep(self, *, limit: int | None = None) -> SweepReport:
         """See Subscriptions.sweep."""
-        return await run_async(self._sweep(limit, deliver=True), self.perform)
+        return await run_async(self.sweep_flow(limit, deliver=True), self.perform)
 
     async def recover(self) -> SweepReport:
         """See Subscriptions.recover."""
-        return await run_async(self._sweep(None, deliver=False), self.perform)
+        return await run_async(self.sweep_flow(None, deliver=False), self.perform)
 
     # -- asking
 

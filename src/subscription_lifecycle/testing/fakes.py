@@ -107,6 +107,10 @@ class FakeGateway:
         """The next answer is lost; `charged` says whether the money moved all the same."""
         self._next.append("time out charged" if charged else "time out")
 
+    def forget(self) -> None:
+        """Whatever was told and has not happened yet will not."""
+        self._next.clear()
+
     def report(self, reference: str, outcome: PaymentOutcome) -> None:
         """What the gateway itself comes to know later: the ledger says so from now on."""
         with self._lock:

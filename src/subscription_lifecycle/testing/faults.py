@@ -100,14 +100,14 @@ class Process:
     def execute(
         self, id: str, command: Command, *, by: Actor, idempotency_key: str, agreed: Terms | None = None
     ) -> None:
-        self._begin(self.subs._execute(id, command, by, idempotency_key, agreed))
+        self._begin(self.subs.execute_flow(id, command, by, idempotency_key, agreed))
 
     def report_payment(self, reference: str, outcome: PaymentOutcome) -> None:
-        self._begin(self.subs._report(reference, outcome))
+        self._begin(self.subs.report_flow(reference, outcome))
 
     def recover(self) -> None:
         """As a sweep that delivers nothing."""
-        self._begin(self.subs._sweep(None, deliver=False))
+        self._begin(self.subs.sweep_flow(None, deliver=False))
 
     @property
     def done(self) -> bool:

@@ -271,7 +271,7 @@ class LifecycleMachine(RuleBasedStateMachine):
         """In the end, with every bank's word, time and sweeps enough, nothing stays open."""
         if self.broken or self.store.load(ID, None) is None:
             return
-        self.gateway._next.clear()
+        self.gateway.forget()
         while self._open_payments():
             self.gateway_reports(paid=True, twice=False)
         for _ in range(3):

@@ -201,7 +201,7 @@ def subscriptions(draw: st.DrawFn, lifecycle: Lifecycle = STANDARD) -> Subscript
         arrears=debts,
         credit=draw(st.none() | money(plan.price.currency, least=1)),
         time_zone=draw(zones),
-        metadata=draw(st.dictionaries(names, st.integers() | names, max_size=2)),
+        metadata=draw(st.dictionaries(names, st.integers(-(2**63), 2**63 - 1) | names, max_size=2)),
         version=draw(st.integers(1, 50)),
     )
 
