@@ -22,6 +22,8 @@ from subscription_lifecycle import (
     Transition,
 )
 from subscription_lifecycle.adapters.sqlalchemy import SQLStore
+from subscription_lifecycle.engine.drivers import run
+from subscription_lifecycle.engine.timed import advance
 from subscription_lifecycle.model.schedule import MONTHLY, Period
 from subscription_lifecycle.testing.fakes import FakeClock, FakeGateway
 from subscription_lifecycle.testing.lives import BASIC, CARD, SUPPORT, live
@@ -70,7 +72,7 @@ def _states_that_pass(subs: Subscriptions, gateway: FakeGateway, clock: FakeCloc
     clock.advance(days=32)
     gateway.decline_next()
     for id in ("unpaid", "expired"):
-        subs._advance(id)
+        run(advance(subs.lifecycle, id, gateway=True), subs.perform)
     subs.start("on_trial", customer="initech", plan=trial, payment_method=CARD, by=SUPPORT, idempotency_key="start")
 
 
