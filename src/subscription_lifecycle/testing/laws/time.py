@@ -145,5 +145,5 @@ def _was_announced(step: Step, ended: Entry, before: Subscription, told: Entry |
     policy = step.lifecycle.policy_of(before)
     windows = {DISABLED: policy.disabled_days, CANCELLED: policy.cancelled_days} if told.by == SYSTEM else {}
     least = local_day(told.recorded_at, before.time_zone) + timedelta(days=windows.get(before.state, 0))
-    announced = told.recorded_at < start_of_day(before.until, before.time_zone) and least <= before.until
+    announced = told.recorded_at <= start_of_day(before.until, before.time_zone) and least <= before.until
     assert announced, f"{told.id} announced {before.until} on {told.recorded_at}: too late"
