@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,6 +74,8 @@ class SQLStore:
         self._transactions = Transactions(self.engine)
         self._sql = Statements(self.engine.dialect, schema)
         if self._owned:
+            # Whoever forgets to close it leaves no connection behind.
+            weakref.finalize(self, self.engine.dispose)
             self.migrate()
 
     def migrate(self) -> None:
