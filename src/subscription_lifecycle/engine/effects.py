@@ -163,4 +163,3 @@ Effect: TypeAlias = (
 )
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Effect, Any, T]
-MONEY = (Capture, VoidPayment, GiveBack)

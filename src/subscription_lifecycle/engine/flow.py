@@ -72,11 +72,12 @@ def _decide_when_ready(
     for _ in range(MOST_CHARGES):
         subscription = stored.subscription
         at = not_before(now, subscription)
-        if stored.attempt is None and lifecycle.catch_up(subscription, at).charge is None:
+        caught = lifecycle.catch_up(subscription, at) if stored.attempt is None else None
+        if caught is not None and caught.charge is None:
             return (yield from _decide(lifecycle, subscription, command, by, at))
         expected = yield from _expect(lifecycle, subscription, command, by, at)
-        if stored.attempt is None:
-            yield from charge_due(lifecycle, subscription, at, gateway)
+        if caught is not None:
+            yield from charge_due(lifecycle, subscription.version, caught, at, gateway)
         else:
             yield from _settle(lifecycle, stored, expected, by)
         stored = yield from loaded(id, key)

@@ -14,10 +14,9 @@ from subscription_lifecycle.engine.refunds import give_back
 from subscription_lifecycle.engine.writing import loaded, not_before, save
 from subscription_lifecycle.errors import ConcurrentChange, IdempotencyKeyReused, PaymentDeclined
 from subscription_lifecycle.machine.decision import Applied
-from subscription_lifecycle.machine.lifecycle import Lifecycle
+from subscription_lifecycle.machine.lifecycle import CaughtUp, Lifecycle
 from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.payment import Payment
-from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.ports import Stored
 
 MOST_CHARGES = 1000
@@ -41,7 +40,7 @@ def advance(lifecycle: Lifecycle, id: str, *, gateway: bool) -> Flow[tuple[Resul
         now = not_before(now, subscription)
         caught = lifecycle.catch_up(subscription, now)
         if caught.charge is not None:
-            results.append((yield from charge_due(lifecycle, subscription, now, gateway)))
+            results.append((yield from charge_due(lifecycle, subscription.version, caught, now, gateway)))
         elif caught.steps:
             last = attrs.evolve(caught.steps[-1], earlier=caught.steps[:-1])
             after, entries = last.begun(now, key=None, reference="")
@@ -56,16 +55,15 @@ def advance(lifecycle: Lifecycle, id: str, *, gateway: bool) -> Flow[tuple[Resul
     return tuple(results)
 
 
-def charge_due(lifecycle: Lifecycle, subscription: Subscription, now: datetime, gateway: bool) -> Flow[Result]:
-    """The one charge that is due, as a command of its own under its natural key."""
-    caught = lifecycle.catch_up(subscription, now)
+def charge_due(lifecycle: Lifecycle, version: int, caught: CaughtUp, now: datetime, gateway: bool) -> Flow[Result]:
+    """The one charge that is due, as a command of its own under its natural key; `version` is the stored one."""
     assert caught.due is not None
     due, current = caught.due, caught.subscription
     facts: Mapping[str, Any] = yield AskFacts(current, due.command)
     decision = attrs.evolve(lifecycle.decide_due(current, due, now, facts), earlier=caught.steps)
     key = f"{due.command.title.replace(' ', '_')}:{current.id}:{local_day(due.at, current.time_zone)}"
     stored: Stored | None = yield Load(current.id, key)
-    if stored is None or stored.subscription.version != subscription.version:
+    if stored is None or stored.subscription.version != version:
         raise ConcurrentChange(current.id)
     if stored.answer is not None:
         # Charged under this key before: somebody set the dates back by hand, and asking again would charge twice.

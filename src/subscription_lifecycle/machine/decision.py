@@ -11,7 +11,7 @@ import attrs
 from subscription_lifecycle.errors import PaymentDeclined
 from subscription_lifecycle.model import validation
 from subscription_lifecycle.model.actor import Actor
-from subscription_lifecycle.model.charge import Charge, Debt, InvoiceLine, Reminder, Settlement, Terms
+from subscription_lifecycle.model.charge import Charge, InvoiceLine, Reminder, Settlement, Terms
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.entry import Entry, Event, changes_between
 from subscription_lifecycle.model.money import Money
@@ -233,11 +233,6 @@ class Decision:
             description = f"{self.before.plan.id} × {self.before.quantity} {line.period}"
             lines.append(InvoiceLine(id, self.before.customer, self.before.id, amount, line.period, description))
         return tuple(lines)
-
-    @property
-    def debts(self) -> tuple[Debt, ...]:
-        """What the row's charge would settle."""
-        return self.charge.settles
 
     def __str__(self) -> str:
         money = f"; {self._due} by {self.method}" if self.collected != "nothing" else ""
