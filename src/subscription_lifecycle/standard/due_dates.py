@@ -14,6 +14,7 @@ from subscription_lifecycle.model.calendar import days_after, start_of_day
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.model.subscription import Subscription
+from subscription_lifecycle.standard.causes import PROVIDER
 from subscription_lifecycle.standard.states import ACTIVE, CANCELLED, DISABLED, EXPIRED, PAST_DUE, SCHEDULED, TRIALING
 
 AnyCommand = Context[Command]
@@ -189,7 +190,7 @@ def deadline_it_had(context: AnyCommand) -> date | None:
 def deadline_of_the_state(context: AnyCommand) -> date | None:
     """The deadline it was brought with, or the window of its state from today."""
     subscription = context.subscription
-    if subscription.until is not None or (len(subscription.causes) and subscription.causes[0].name == "provider"):
+    if subscription.until is not None or subscription.cause == PROVIDER:
         return subscription.until
     windows = {
         EXPIRED: expired_window,
