@@ -390,7 +390,7 @@ KINDS: Final[Mapping[str, type]] = {
     for kind in (
         (Subscription, Entry, Attempt, Answer, Command, Stored, Write, Decision, Applied, AwaitingPayment)
         + (payment.CaptureRequest, payment.Captured, payment.Declined, payment.ActionRequired, payment.Processing)
-        + (payment.ChargedBack, payment.ChargebackReversed, payment.Refunded, payment.Payment)
+        + (payment.ChargedBack, payment.ChargebackReversed, payment.Refunded, payment.RefundFailed, payment.Payment)
         + (PaymentMethod, Plan, Money, BillingSchedule, Actor, Charge, Debt, InvoiceLine, Terms)
     )
 }

@@ -7,7 +7,7 @@ at least once, in order per subscription.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -29,6 +29,7 @@ from subscription_lifecycle.model.payment import (
     PaymentOutcome,
     Processing,
     Refunded,
+    RefundFailed,
 )
 from subscription_lifecycle.model.payment_method import PaymentMethod
 from subscription_lifecycle.model.state import State
@@ -52,11 +53,18 @@ __all__ = [
     "Declined",
     "Facts",
     "InvoiceStore",
+    "LeasingStore",
+    "LedgerLine",
     "Listener",
+    "ListingGateway",
+    "Parked",
+    "ParkingStore",
     "PaymentGateway",
     "PaymentOutcome",
     "Processing",
+    "RefundFailed",
     "Refunded",
+    "RememberingStore",
     "SearchableStore",
     "Store",
     "Stored",
@@ -220,6 +228,63 @@ class InvoiceStore(Protocol):
         ...
 
 
+@runtime_checkable
+class LeasingStore(Protocol):
+    """A store that deals out what is due, so that several sweepers do not ask for the same."""
+
+    def lease(self, until: datetime, limit: int, expires: datetime, /) -> Sequence[str]:
+        """As `due(until, limit)`, less what another lease holds that ends after `until`; leased until `expires`.
+
+        Two who ask at once never get the same id, and neither waits for the other. A lease is no lock: it only says
+        who looks first, and ends by itself when its sweeper dies.
+        """
+        ...
+
+
+@attrs.frozen
+class Parked:
+    """What could not be handed on: an entry that listeners fail on, or a snapshot that the mirror failed to copy."""
+
+    what: Literal["entry", "mirror"]
+    subscription: str
+    version: int
+    error: str
+
+
+@runtime_checkable
+class ParkingStore(Protocol):
+    """A store that sets aside what cannot be delivered: it is seen, and blocks nothing else."""
+
+    def failed(self, entry: Entry, error: str, /) -> int:
+        """One more failed delivery of this entry. Answers how many there were."""
+        ...
+
+    def park(self, entry: Entry, /) -> None:
+        """`undelivered` offers it no more; `parked` lists it, with the last error."""
+        ...
+
+    def parked(self) -> Sequence[Parked]:
+        """Everything parked, by subscription and version."""
+        ...
+
+    def unpark(self, subscription: str, version: int, /) -> None:
+        """Offer that entry to `undelivered` again, its failures forgotten. What is not parked stays as it is."""
+        ...
+
+
+@runtime_checkable
+class RememberingStore(Protocol):
+    """A store that keeps the gateway's own name of a payment, for gateways that must be asked by it."""
+
+    def remember(self, reference: str, gateway_id: str, /) -> str:
+        """On record when it returns. The first name given to a reference stays; answers the one that stays."""
+        ...
+
+    def recall(self, reference: str, /) -> str | None:
+        """The name given to a reference; None: there never was one."""
+        ...
+
+
 class PaymentGateway(Protocol):
     """Where money is. `capture` *returns* a decline; whatever it *raises* means that nobody knows.
 
@@ -279,4 +344,28 @@ class VerifyingGateway(Protocol):
 
     def verify(self, payment_method: PaymentMethod, /) -> Declined | None:
         """Why it cannot be used; None when it can."""
+        ...
+
+
+@attrs.frozen
+class LedgerLine:
+    """One payment as the gateway has it: under our reference, what it took and what it gave back.
+
+    `outcome` is how the payment stands, `at` the instant (UTC) at which it was made.
+    """
+
+    reference: str
+    gateway_id: str
+    outcome: PaymentOutcome
+    captured: Money
+    refunded: Money
+    at: datetime
+
+
+@runtime_checkable
+class ListingGateway(Protocol):
+    """A gateway whose ledger can be read."""
+
+    def payments(self, since: datetime, /) -> Iterable[LedgerLine]:
+        """Every payment made at or after that instant, in any order; only those that carry a reference."""
         ...

@@ -13,7 +13,7 @@ from subscription_lifecycle.model.charge import InvoiceLine
 from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.model.state import State
 from subscription_lifecycle.model.subscription import Subscription
-from subscription_lifecycle.ports import Answer, Attempt, ClaimTaken, Stored, Write
+from subscription_lifecycle.ports import Answer, Attempt, ClaimTaken, Parked, Stored, Write
 
 
 @attrs.define
@@ -36,6 +36,10 @@ class MemoryStore:
         self._payments: dict[str, str] = {}
         self._undelivered: dict[str, Entry] = {}
         self._lines: dict[str, InvoiceLine] = {}
+        self._leases: dict[str, datetime] = {}
+        self._failures: dict[str, tuple[int, str]] = {}
+        self._parked: dict[str, Entry] = {}
+        self._names: dict[str, str] = {}
 
     def load(self, id: str, key: str | None, /) -> Stored | None:
         with self._lock:
@@ -92,6 +96,7 @@ class MemoryStore:
         with self._lock:
             for entry in entries:
                 self._undelivered.pop(entry.id, None)
+                self._failures.pop(entry.id, None)
 
     def search(
         self, customer: str | None, states: Sequence[State] | None, after: str | None, limit: int, /
@@ -120,3 +125,42 @@ class MemoryStore:
     def invoice_lines(self, invoice: str, /) -> Sequence[InvoiceLine]:
         with self._lock:
             return [line for line in self._lines.values() if line.invoice == invoice]
+
+    def lease(self, until: datetime, limit: int, expires: datetime, /) -> Sequence[str]:
+        with self._lock:
+            free = [id for id in self.due(until, len(self._records)) if self._leases.get(id, until) <= until][:limit]
+            self._leases |= dict.fromkeys(free, expires)
+            return free
+
+    def failed(self, entry: Entry, error: str, /) -> int:
+        with self._lock:
+            count = self._failures.get(entry.id, (0, ""))[0] + 1
+            self._failures[entry.id] = count, error
+            return count
+
+    def park(self, entry: Entry, /) -> None:
+        with self._lock:
+            if self._undelivered.pop(entry.id, None) is not None:
+                self._parked[entry.id] = entry
+
+    def parked(self) -> Sequence[Parked]:
+        with self._lock:
+            found = sorted(self._parked.values(), key=lambda entry: (entry.subscription, entry.version))
+            errors = {entry.id: self._failures.get(entry.id, (0, ""))[1] for entry in found}
+            return [Parked("entry", entry.subscription, entry.version, errors[entry.id]) for entry in found]
+
+    def unpark(self, subscription: str, version: int, /) -> None:
+        with self._lock:
+            id = f"{subscription}/{version}"
+            if id in self._parked:
+                # It is older than what waits behind it: it is told before.
+                self._undelivered = {id: self._parked.pop(id), **self._undelivered}
+                self._failures.pop(id, None)
+
+    def remember(self, reference: str, gateway_id: str, /) -> str:
+        with self._lock:
+            return self._names.setdefault(reference, gateway_id)
+
+    def recall(self, reference: str, /) -> str | None:
+        with self._lock:
+            return self._names.get(reference)

@@ -36,10 +36,11 @@ class CaptureRequest:
 
 @attrs.frozen
 class Captured:
-    """The money came, at the gateway's own instant."""
+    """The money came, at the gateway's own instant. `amount` is what came; None: what was asked for."""
 
     gateway_id: str = attrs.field(validator=validation.name)
     at: datetime = attrs.field(validator=validation.an_instant)
+    amount: Money | None = attrs.field(default=None, validator=validation.optional(validation.a(Money)))
 
 
 @attrs.frozen
@@ -80,10 +81,6 @@ class ChargebackReversed:
     gateway_id: str = attrs.field(validator=validation.name)
 
 
-PaymentOutcome = Captured | Declined | ActionRequired | Processing | ChargedBack | ChargebackReversed
-"""What a gateway can say of a payment."""
-
-
 @attrs.frozen
 class Refunded:
     """The gateway took the refund on."""
@@ -91,7 +88,19 @@ class Refunded:
     gateway_id: str = attrs.field(validator=validation.name)
 
 
-PaymentStatus = Literal["captured", "declined", "customer_action", "processing", "unknown", "submitted"]
+@attrs.frozen
+class RefundFailed:
+    """A refund that the gateway had taken on did not reach the customer: it is owed to them again."""
+
+    gateway_id: str = attrs.field(validator=validation.name)
+    code: str = attrs.field(default="failed", validator=validation.name)
+
+
+PaymentOutcome = Captured | Declined | ActionRequired | Processing | ChargedBack | ChargebackReversed | RefundFailed
+"""What a gateway can say of a payment."""
+
+
+PaymentStatus = Literal["captured", "declined", "customer_action", "processing", "unknown", "submitted", "mismatched"]
 
 
 @attrs.frozen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -22,6 +22,7 @@ from subscription_lifecycle.model.payment import (
     Refunded,
 )
 from subscription_lifecycle.model.payment_method import PaymentMethod
+from subscription_lifecycle.ports import LedgerLine
 
 START = "2024-01-01T00:00:00Z"
 
@@ -88,7 +89,9 @@ class FakeGateway:
         self.ledger: dict[str, PaymentOutcome] = {}
         self.requests: list[CaptureRequest] = []
         self._amounts: dict[str, CaptureRequest] = {}
-        self._next: list[str | Declined] = []
+        self._asked_at: dict[str, datetime] = {}
+        self._next: list[str | Declined | Money] = []
+        self._refusing: str | None = None
         self._clock = clock or (lambda: datetime(2024, 1, 1, tzinfo=UTC))
         self._lock = threading.RLock()
 
@@ -107,9 +110,18 @@ class FakeGateway:
         """The next answer is lost; `charged` says whether the money moved all the same."""
         self._next.append("time out charged" if charged else "time out")
 
+    def take_next(self, amount: Money) -> None:
+        """The next payment takes this amount instead of what is asked: a gateway that errs."""
+        self._next.append(amount)
+
+    def refuse_refunds(self, why: str | None = "no funds") -> None:
+        """Refunds raise from now on; None: they are made again."""
+        self._refusing = why
+
     def forget(self) -> None:
         """Whatever was told and has not happened yet will not."""
         self._next.clear()
+        self._refusing = None
 
     def report(self, reference: str, outcome: PaymentOutcome) -> None:
         """What the gateway itself comes to know later: the ledger says so from now on."""
@@ -128,9 +140,10 @@ class FakeGateway:
                 raise RuntimeError(f"{request.reference} was asked before with other content")
             if request.reference in self.ledger:
                 return self.ledger[request.reference]
+            self._asked_at.setdefault(request.reference, self._clock())
             told = self._next.pop(0) if self._next else "capture"
             if told == "time out":
-                del self._amounts[request.reference]
+                del self._amounts[request.reference], self._asked_at[request.reference]
                 raise TimeoutError("the gateway did not answer")
             outcome = self._outcome(request, told)
             self.ledger[request.reference] = outcome
@@ -144,6 +157,8 @@ class FakeGateway:
 
     def refund(self, reference: str, amount: Money, /) -> Refunded:
         with self._lock:
+            if self._refusing is not None:
+                raise RuntimeError(f"the refund of {reference} was refused: {self._refusing}")
             if not any(refund.reference == reference for refund in self.refunds):
                 taken = [capture.amount for capture in self.captures if capture.reference == reference]
                 if not taken or amount > taken[0]:
@@ -158,9 +173,26 @@ class FakeGateway:
             self.ledger[reference] = Declined("voided", retryable=False, gateway_id=f"ch_{reference}")
             return True
 
+    def payments(self, since: datetime, /) -> Iterable[LedgerLine]:
+        with self._lock:
+            return [self._line(reference) for reference, at in self._asked_at.items() if at >= since]
+
     # -- inside
 
-    def _outcome(self, request: CaptureRequest, told: str | Declined) -> PaymentOutcome:
+    def _line(self, reference: str) -> LedgerLine:
+        zero = Money.zero(self._amounts[reference].amount.currency)
+        taken = [capture.amount for capture in self.captures if capture.reference == reference]
+        given = [refund.amount for refund in self.refunds if refund.reference == reference]
+        return LedgerLine(
+            reference,
+            f"ch_{reference}",
+            self.ledger[reference],
+            taken[0] if taken else zero,
+            given[0] if given else zero,
+            self._asked_at[reference],
+        )
+
+    def _outcome(self, request: CaptureRequest, told: str | Declined | Money) -> PaymentOutcome:
         gateway_id = f"ch_{request.reference}"
         if isinstance(told, Declined):
             return attrs.evolve(told, gateway_id=gateway_id)
@@ -168,6 +200,9 @@ class FakeGateway:
             return ActionRequired(gateway_id, {"type": "redirect", "url": f"https://bank.example/{gateway_id}"})
         if told == "process":
             return Processing(gateway_id)
+        if isinstance(told, Money):
+            self._took(attrs.evolve(request, amount=told))
+            return Captured(gateway_id, self._clock(), told)
         self._took(request)
         return Captured(gateway_id, self._clock())
 
