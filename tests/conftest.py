@@ -4,6 +4,7 @@ import os
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.postgresql import postgresql_server, postgresql_url  # noqa: F401 (fixtures)
 
 # Generating a whole life is slow and large; every other health check, and every flaky test, is a bug.
 settings.register_profile(

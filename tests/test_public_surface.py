@@ -135,6 +135,7 @@ NOT_OF_THE_COMMAND = {"self", "id", "by", "idempotency_key", "agreed"}
 WITHOUT_A_METHOD = {
     "CancelAsScheduled": "only the clock gives it",
     "FailPayment": "only the gateway's report gives it",
+    "SettlePayment": "only the gateway's report gives it",
     "ReportInvoice": "report_invoice gives it to every subscription on the invoice",
 }
 WITHOUT_ITS_DEFAULT = {("reactivate", "payment_method"): "a caller must say it: never the one on file by accident"}
@@ -168,6 +169,8 @@ VALUES: dict[str, Any] = {
     "term_end": TODAY,
     "until": TODAY,
     "credit": Money(1, "EUR"),
+    "reference": "pay_1",
+    "amount": Money(1, "EUR"),
 }
 VALUES["subscription"] = Subscription(
     id="sub_1",

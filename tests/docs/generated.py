@@ -31,6 +31,7 @@ DOORS = (
     "subscription_lifecycle.documents",
     "subscription_lifecycle.testing",
     "subscription_lifecycle.adapters.sqlalchemy",
+    "subscription_lifecycle.adapters.stripe",
 )
 
 

@@ -19,9 +19,9 @@ def test_every_part_stands_on_a_page_once() -> None:
     assert sorted(found) == sorted(PARTS)
 
 
-def test_the_table_has_a_line_for_every_row_and_fits_a_page() -> None:
+def test_the_table_has_a_line_for_every_row_and_fits_a_wall() -> None:
     lines = STANDARD.to_markdown().strip().splitlines()
-    assert len(lines) == len(STANDARD.rows) + 2 <= 60
+    assert len(lines) == len(STANDARD.rows) + 2 <= 110
 
 
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")

@@ -8,10 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.engine.books import adds_up
 
 from subscription_lifecycle import (
     ACTIVE,
-    EXPIRED,
+    CANCELLED,
     MONTHLY,
     SYSTEM,
     Actor,
@@ -25,11 +26,13 @@ from subscription_lifecycle import (
     Reactivate,
     Refused,
     Role,
+    State,
     Subscriptions,
 )
 from subscription_lifecycle.engine.effects import Effect
 from subscription_lifecycle.ports import CaptureRequest, PaymentOutcome, Refunded, Stored, Write
 from subscription_lifecycle.testing import FakeClock, FakeGateway
+from subscription_lifecycle.testing.faults import CUTS, cancel_at_every_effect
 
 ALICE = Actor("alice", Role.BILLING_ADMIN, customer="contoso")
 CARD = PaymentMethod.card("tok_1", country="NL")
@@ -148,56 +151,107 @@ def test_declined_and_awaiting() -> None:
 ALICE_ANY = Actor("alice", Role.BILLING_ADMIN)
 
 
-class Cancelling(AsyncSubscriptions):
-    """Cancels its own task at the n-th effect, before or after it is performed."""
+def world(at: str, parts: bool) -> Callable[[], AsyncSubscriptions]:
+    """A subscription that began on 1 January, seen at another instant; its parts plain or asynchronous."""
 
-    left: int | None = None
-    performed = False
-    task: asyncio.Task[Any] | None = None
-    loop: asyncio.AbstractEventLoop | None = None
-
-    def perform(self, effect: Effect) -> Any:
-        if self.left is None:
-            return super().perform(effect)
-        self.left -= 1
-        if self.left >= 0 or self.task is None or self.loop is None:
-            return super().perform(effect)
-        self.left = None
-        if self.performed:
-            super().perform(effect)
-        self.loop.call_soon_threadsafe(self.task.cancel)
-        # The worker thread may go on: what it answers, nobody hears.
-        return None if self.performed else super().perform(effect)
-
-
-@pytest.mark.parametrize("performed", [False, True])
-def test_a_task_that_is_cancelled_at_any_effect_loses_nothing(performed: bool) -> None:
-    cancelled = 0
-    for effect in range(12):
+    def make() -> AsyncSubscriptions:
         clock = FakeClock()
-        gateway = FakeGateway(clock)
-        subs = Cancelling(MemoryStore(), gateway, clock=clock)
+        store, gateway = AsyncMemoryStore(), FakeGateway(clock)
+        begun = Subscriptions(store.inner, gateway, clock=clock)
+        begun.start(
+            "s",
+            customer="contoso",
+            plan=PLAN,
+            payment_method=CARD,
+            recurring_billing=False,
+            by=ALICE,
+            idempotency_key="start",
+        )
+        clock.set(at)
+        if parts:
+            return AsyncSubscriptions(store, AsyncGateway(gateway), clock=clock)
+        return AsyncSubscriptions(store.inner, gateway, clock=clock)
 
-        async def live(subs: Cancelling = subs, clock: FakeClock = clock, effect: int = effect) -> bool:
-            start = {"customer": "contoso", "plan": PLAN, "payment_method": CARD, "by": ALICE, "idempotency_key": "k"}
-            await subs.start("s", recurring_billing=False, **start)
-            clock.set("2024-02-03T09:00Z")
-            assert (await subs.get("s")).state == EXPIRED
-            back = subs.reactivate("s", payment_method=CARD, by=ALICE, idempotency_key="back")
-            subs.task, subs.loop = asyncio.ensure_future(back), asyncio.get_running_loop()
-            subs.left, subs.performed = effect, performed
-            try:
-                await subs.task
-            except asyncio.CancelledError:
-                stopped = True
-            else:
-                stopped = False
-            subs.left = None
-            await asyncio.sleep(0.01)
-            await subs.reactivate("s", payment_method=CARD, by=ALICE, idempotency_key="back")
-            assert (await subs.get("s")).state == ACTIVE
-            return stopped
+    return make
 
-        cancelled += asyncio.run(live())
-        assert len(gateway.captures) == 2, f"cancelled at effect {effect}"
-    assert cancelled >= 5
+
+async def reactivate(subs: AsyncSubscriptions) -> None:
+    await subs.reactivate("s", payment_method=CARD, by=ALICE, idempotency_key="back")
+
+
+async def cancel(subs: AsyncSubscriptions) -> None:
+    await subs.cancel("s", when="now", refund="prorated", by=ALICE, idempotency_key="leave")
+
+
+ACTS: dict[str, tuple[Callable[[AsyncSubscriptions], Awaitable[None]], str, State, int, int]] = {
+    "a charge": (reactivate, "2024-02-03T09:00Z", ACTIVE, 2, 0),
+    "a refund": (cancel, "2024-01-10T09:00Z", CANCELLED, 1, 1),
+}
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["plain parts", "asynchronous parts"])
+@pytest.mark.parametrize("act", ACTS)
+def test_a_task_that_is_cancelled_at_any_effect_loses_nothing(act: str, asynchronous: bool) -> None:
+    again, at, state, captures, refunds = ACTS[act]
+
+    async def check(subs: AsyncSubscriptions) -> None:
+        gateway, store = getattr(subs.gateway, "inner", subs.gateway), getattr(subs.store, "inner", subs.store)
+        adds_up(Subscriptions(store, gateway, clock=subs.clock))
+        await again(subs)
+        assert (await subs.get("s")).state == state
+        assert (len(gateway.captures), len(gateway.refunds)) == (captures, refunds)
+        assert not (await subs.get("s")).refunds
+        adds_up(Subscriptions(store, gateway, clock=subs.clock))
+
+    cancelled = asyncio.run(cancel_at_every_effect(world(at, asynchronous), again, check))
+    assert cancelled >= 3 * 7
+
+
+def test_a_cancelled_task_leaves_its_effect_undone_done_or_done_late() -> None:
+    told: list[str] = []
+
+    class Watched(AsyncSubscriptions):
+        def perform(self, effect: Effect) -> Any:
+            told.append(type(effect).__name__)
+            return super().perform(effect)
+
+    def make() -> AsyncSubscriptions:
+        made = world("2024-02-03T09:00Z", False)()
+        told.append("|")
+        return Watched(made.store, made.gateway, clock=made.clock)
+
+    async def nothing(subs: AsyncSubscriptions) -> None:
+        pass
+
+    at_capture = "| Now Load AskFacts Save"
+    sweep = "Now FindDue"
+    runs = set[str]()
+    for cut in CUTS:
+        told.clear()
+        asyncio.run(cancel_at_every_effect(make, reactivate, nothing, cuts=[cut]))
+        worlds = " ".join(told).split("| ")[1:]
+        runs.add(next(run for run in worlds if run.startswith(at_capture.removeprefix("| ")) and _cut(run, cut, sweep)))
+    assert len(runs) == 3
+
+
+def _cut(run: str, cut: str, sweep: str) -> bool:
+    before, _, after = run.partition(f" {sweep}")
+    captured = before.endswith("Save Capture") if cut == "during" else before.endswith("Save")
+    return captured and (cut != "after recovery" or "Capture Now FindDue" in after)
+
+
+def test_a_task_that_somebody_else_cancels_stays_cancelled() -> None:
+    async def hang(subs: AsyncSubscriptions) -> None:
+        await asyncio.sleep(3600)
+
+    async def check(subs: AsyncSubscriptions) -> None:
+        raise AssertionError("nothing was cut")
+
+    async def live() -> None:
+        task = asyncio.ensure_future(cancel_at_every_effect(world("2024-01-10T09:00Z", False), hang, check))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(live())

@@ -98,8 +98,11 @@ def test_money_that_came_before_it_could_be_stopped_counts(
     assert (subs.get("s").interrupted, subs.get("s").settlements[-1].reference) == (ACTIVE, reference)
 
 
-def test_money_that_came_after_it_was_given_up_goes_back(subs: Subscriptions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gateway answers a day late; a sweep has given the payment up meanwhile."""
+@pytest.mark.parametrize("stops", [True, False], ids=["stopped", "not to be stopped"])
+def test_money_that_came_after_it_was_given_up_goes_back(
+    subs: Subscriptions, monkeypatch: pytest.MonkeyPatch, stops: bool
+) -> None:
+    """The gateway answers two days late; a sweep has given the payment up meanwhile, and stopped it where it can."""
     capture = subs.gateway.capture
 
     def slow(request: CaptureRequest, /) -> PaymentOutcome:
@@ -108,10 +111,14 @@ def test_money_that_came_after_it_was_given_up_goes_back(subs: Subscriptions, mo
         return capture(request)  # type: ignore[no-any-return]
 
     monkeypatch.setattr(subs.gateway, "capture", slow)
+    if not stops:
+        monkeypatch.setattr(subs.gateway, "void", lambda reference: False)
     with pytest.raises(PaymentDeclined):
         do(subs, Reactivate(CARD), "back")
-    assert [entry.event for entry in subs.history("s")][-3:] == ["abandoned", "late", "refunded"]
-    assert (len(subs.gateway.captures), [refund.amount for refund in subs.gateway.refunds]) == (2, [TWENTY])
+    ended = ["abandoned"] if stops else ["abandoned", "late", "refunded"]
+    assert [entry.event for entry in subs.history("s")][-len(ended) :] == ended
+    assert len(subs.gateway.captures) == (1 if stops else 2)
+    assert [refund.amount for refund in subs.gateway.refunds] == ([] if stops else [TWENTY])
 
 
 def test_an_answer_is_not_lost_to_what_was_learnt_of_other_money(

@@ -147,7 +147,8 @@ def until_they_may_differ(history: tuple[Entry, ...]) -> list[tuple[Any, ...]]:
 
 def _what_it_says(entry: Entry) -> tuple[Any, ...]:
     """All but when it was written, and the deadlines that count from there."""
-    counted = isinstance(entry.command, Disable | CancelAsScheduled)
+    # A block that is lifted brings the held deadline back.
+    counted = isinstance(entry.command, Disable | CancelAsScheduled) or "provider" in entry.row
     hidden = {"recorded_at", *(["until", "held_until"] if counted else [])}
     changes = {name: change.after for name, change in entry.changes.items() if name not in hidden}
     says = (entry.version, entry.event, entry.row, entry.command, entry.by, entry.effective_at, changes)

@@ -11,9 +11,10 @@ from typing import Any
 
 import attrs
 import pytest
+from tests.postgresql import Server
 
 from subscription_lifecycle import ConcurrentChange, Entry, InvoiceLine, MemoryStore, State, Subscription
-from subscription_lifecycle.adapters.sqlalchemy import SQLStore
+from subscription_lifecycle.adapters.sqlalchemy import Mirror, SQLStore
 from subscription_lifecycle.ports import ClaimTaken, Store, Stored, Write
 from subscription_lifecycle.testing.conformance import check_store
 
@@ -33,14 +34,32 @@ def test_the_sql_store_on_an_sqlite_file(tmp_path: Path) -> None:
     check_store(lambda: SQLStore(tmp_path / f"{next(numbers)}.sqlite"))
 
 
+def fails(connection: Any, subscription: Subscription) -> None:
+    raise RuntimeError("the mirror is down")
+
+
 @pytest.mark.slow
 def test_the_sql_store_with_a_mirror(tmp_path: Path) -> None:
     numbers = count()
-
-    def fails(connection: Any, subscription: Subscription) -> None:
-        raise RuntimeError("the mirror is down")
-
     check_store(lambda: SQLStore(tmp_path / f"{next(numbers)}.sqlite", mirror=fails))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mirror", [None, fails], ids=["alone", "with a mirror"])
+def test_the_sql_store_on_postgresql(postgresql_server: Server, postgresql_url: str, mirror: Mirror | None) -> None:
+    SQLStore(postgresql_url).close()
+    empty, stores = postgresql_url.partition("?")[0].rpartition("/")[2], list[SQLStore]()
+
+    def make() -> SQLStore:
+        for store in stores:
+            store.close()
+        stores.append(SQLStore(postgresql_server.create(template=empty), mirror=mirror))
+        return stores[-1]
+
+    check_store(make)
+    for store in stores:
+        store.close()
+        postgresql_server.drop(store.engine.url.render_as_string(hide_password=False))
 
 
 class OnlyTheCore:

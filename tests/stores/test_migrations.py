@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from alembic.script import ScriptDirectory
 
 from subscription_lifecycle import InvalidValue
 from subscription_lifecycle.adapters.sqlalchemy import SQLStore, add_tables, migrate, migrations, overlook
+from subscription_lifecycle.adapters.sqlalchemy.postgresql import postgresql_engine
+from subscription_lifecycle.testing.lives import live
 
 OURS = {
     "lifecycle_subscriptions",
@@ -24,36 +27,72 @@ OURS = {
     "lifecycle_claims",
     "lifecycle_invoice_lines",
     "lifecycle_parked",
+    "lifecycle_failures",
+    "lifecycle_payment_names",
     "lifecycle_alembic_version",
 }
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'host.sqlite'}")
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    on_file = request.param == "sqlite"
+    engine = sa.create_engine(
+        f"sqlite:///{tmp_path / 'host.sqlite'}"
+        if on_file
+        else request.getfixturevalue("postgresql_url").replace("postgresql:", "postgresql+psycopg:")
+    )
     yield engine
     engine.dispose()
 
 
-def made(engine: sa.Engine) -> dict[str, str]:
-    """Every table and index, by name, in SQLite's own words."""
-    with engine.connect() as connection:
-        found = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").all()
-    return {name: " ".join(sql.split()) for name, sql in found}
+def made(engine: sa.Engine, schema: str | None = None) -> dict[str, Any]:
+    """Every table, with its columns, key and indexes, as the database has them."""
+    inspector = sa.inspect(engine)
+    found: dict[str, Any] = {}
+    for table in inspector.get_table_names(schema):
+        found[table] = {
+            column["name"]: (str(column["type"]), column["nullable"], column["default"])
+            for column in inspector.get_columns(table, schema)
+        }
+        key = inspector.get_pk_constraint(table, schema)
+        found[table] |= {key["name"]: key["constrained_columns"]}
+        for index in inspector.get_indexes(table, schema):
+            conditions = sorted((name, str(value)) for name, value in index.get("dialect_options", {}).items())
+            found[table] |= {index["name"]: (index["column_names"], index["unique"], conditions)}
+    return found
 
 
-def test_the_migrations_make_what_the_tables_say(engine: sa.Engine, tmp_path: Path) -> None:
-    migrate(engine)
-    other = sa.create_engine(f"sqlite:///{tmp_path / 'other.sqlite'}")
+def test_the_migrations_make_what_the_tables_say(engine: sa.Engine) -> None:
     metadata = sa.MetaData()
     add_tables(metadata)
-    metadata.create_all(other)
-    assert made(engine) == made(other)
-    assert set(sa.inspect(engine).get_table_names()) == OURS
-    other.dispose()
+    metadata.create_all(engine)
+    expected = made(engine)
+    assert set(expected) == OURS
+    metadata.drop_all(engine)
+    migrate(engine)
+    assert made(engine) == expected
 
 
-def test_what_is_looked_for_is_indexed(engine: sa.Engine) -> None:
+def test_names_are_kept_by_their_bytes(postgresql_url: str) -> None:
+    """Whatever language a database speaks; and what is not looked for needs no order."""
+    engine = postgresql_engine(sa.make_url(postgresql_url))
+    migrate(engine)
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql(
+            "SELECT table_name, column_name, collation_name FROM information_schema.columns"
+            " WHERE table_name LIKE 'lifecycle%%' AND data_type IN ('text', 'character varying')"
+        ).all()
+    engine.dispose()
+    other = {f"{table}.{column}" for table, column, collation in found if collation != "C"}
+    assert {name.removeprefix("lifecycle_") for name in other} == {
+        "subscriptions.document", "subscriptions.attempt", "entries.document", "keys.document",
+        "invoice_lines.document", "parked.error", "failures.error", "payment_names.gateway_id",
+        "alembic_version.version_num",
+    }  # fmt: skip
+
+
+def test_what_is_looked_for_is_indexed(tmp_path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'host.sqlite'}")
     migrate(engine)
     queries = {
         "SELECT id FROM lifecycle_subscriptions WHERE due_at <= 1 ORDER BY due_at, id": "lifecycle_subscriptions_due",
@@ -74,6 +113,7 @@ def test_what_is_looked_for_is_indexed(engine: sa.Engine) -> None:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").all()
             assert len(plan) == 1, plan
             assert f"{index} " in plan[0][3] + " ", plan
+    engine.dispose()
 
 
 def test_migrating_again_changes_nothing(engine: sa.Engine) -> None:
@@ -205,6 +245,76 @@ def test_a_host_may_make_our_tables_with_its_own_migrations(engine: sa.Engine, t
     store = SQLStore(engine)
     assert store.load("nobody", None) is None
     assert host.autogenerate() == []
+    # Made by the host, brought up to date by the host.
+    before = made(engine)
+    store.migrate()
+    assert made(engine) == before
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM lifecycle_alembic_version").scalar() == 0
+
+
+def test_tables_that_a_host_made_and_forgot_are_refused(engine: sa.Engine) -> None:
+    metadata = sa.MetaData()
+    add_tables(metadata)
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE lifecycle_subscriptions DROP COLUMN leased_until")
+        connection.exec_driver_sql("DROP TABLE lifecycle_payment_names")
+    before = made(engine)
+    with pytest.raises(InvalidValue, match=r"lack lifecycle_subscriptions\.leased_until, lifecycle_payment_names"):
+        migrate(engine)
+    assert made(engine) == before
+
+
+def test_a_schema_may_have_any_name(postgresql_url: str) -> None:
+    engine, schema = postgresql_engine(sa.make_url(postgresql_url)), 'Billing "live"'
+    with engine.begin() as connection:
+        connection.execute(sa.schema.CreateSchema(schema))
+    for _ in range(2):
+        migrate(engine, schema)
+    assert made(engine) == {}
+    assert set(made(engine, schema)) == OURS
+    store = SQLStore(engine, schema)
+    live(store)
+    assert store.search(None, None, None, 1_000)
+    assert made(engine) == {}
+    engine.dispose()
+
+
+def test_many_migrate_one_database_at_once(postgresql_url: str) -> None:
+    errors: list[Exception] = []
+    barrier = threading.Barrier(4)
+
+    def open_it() -> None:
+        barrier.wait()
+        try:
+            SQLStore(postgresql_url).close()
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=open_it) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+def test_the_first_format_is_brought_up_to_date(engine: sa.Engine) -> None:
+    """From every revision there was."""
+    migrate(engine)
+    expected = made(engine)
+    metadata = sa.MetaData()
+    add_tables(metadata)
+    metadata.drop_all(engine)
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with engine.begin() as connection:
+        config.attributes.update(connection=connection, schema=None)
+        command.upgrade(config, "first_format")
+    assert "lifecycle_failures" not in made(engine)
+    migrate(engine)
+    assert made(engine) == expected
 
 
 def test_each_has_a_version_table_of_its_own(engine: sa.Engine, tmp_path: Path) -> None:
@@ -215,7 +325,7 @@ def test_each_has_a_version_table_of_its_own(engine: sa.Engine, tmp_path: Path) 
     with engine.connect() as connection:
         [theirs] = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars()
         [ours] = connection.exec_driver_sql("SELECT version_num FROM lifecycle_alembic_version").scalars()
-    assert ours == "first_format"
+    assert ours == migrations.HEAD
     assert theirs != ours
     host.upgrade()
 

@@ -1,4 +1,4 @@
-"""The SQL store on SQLite: durable settings really in force, lives equal to those in memory, threads, mirrors."""
+"""The SQL store: durable settings really in force, lives equal to those in memory, threads, mirrors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from subscription_lifecycle import (
@@ -282,13 +282,36 @@ def test_random_lives_on_a_file_are_those_in_memory(
         store.close()
 
 
-def test_lives_with_every_state_survive_reopening(path: Path) -> None:
+@pytest.mark.slow
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=st.sampled_from(STEPS[:3]), lost=st.booleans(), rest=lives)
+def test_random_lives_on_postgresql_are_those_in_memory(
+    postgresql_url: str, first: str, lost: bool, rest: list[str]
+) -> None:
+    store = SQLStore(postgresql_url)
+    try:
+        with store.engine.begin() as connection:
+            for table in sa.inspect(connection).get_table_names():
+                if table != "lifecycle_alembic_version":
+                    connection.execute(sa.text(f"DELETE FROM {table}"))
+        same_life(store, MemoryStore(), [*(["lost"] if lost else []), first, *rest])
+    finally:
+        store.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def anywhere(request: pytest.FixtureRequest, path: Path) -> str:
+    url: str = f"sqlite:///{path}" if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
+    return url
+
+
+def test_lives_with_every_state_survive_reopening(anywhere: str) -> None:
     memory = MemoryStore()
     live(memory)
-    store = SQLStore(path)
+    store = SQLStore(anywhere)
     live(store)
     store.close()
-    again = SQLStore(path)
+    again = SQLStore(anywhere)
     for id in recorded_lives().ids:
         assert list(again.history(id)) == list(memory.history(id))
         for key in ("start", "cancel", "adopt", None):
@@ -296,18 +319,18 @@ def test_lives_with_every_state_survive_reopening(path: Path) -> None:
     again.close()
 
 
-def test_a_payment_left_open_is_finished_after_reopening(path: Path) -> None:
+def test_a_payment_left_open_is_finished_after_reopening(anywhere: str) -> None:
     """The pinned decision is read back: a first payment that is declined then ends in DELETED and raises."""
     clock = FakeClock()
     gateway = FakeGateway(clock)
     gateway.require_action_next()
-    first = SQLStore(path)
+    first = SQLStore(anywhere)
     waiting = Subscriptions(first, gateway, clock=clock).start(
         "s", customer="contoso", plan=BASIC, payment_method=CARD, by=ALICE, idempotency_key="start"
     )
     assert isinstance(waiting, AwaitingPayment)
     first.close()
-    second = SQLStore(path)
+    second = SQLStore(anywhere)
     subs = Subscriptions(second, gateway, clock=clock)
     gateway.report(waiting.payment.reference, Declined("refused"))
     with pytest.raises(PaymentDeclined):
@@ -317,11 +340,11 @@ def test_a_payment_left_open_is_finished_after_reopening(path: Path) -> None:
     second.close()
 
 
-def test_what_the_engine_answers_knows_its_states(path: Path) -> None:
+def test_what_the_engine_answers_knows_its_states(anywhere: str) -> None:
     """Not only their names: a snapshot out of a pinned decision has the access its state gives."""
     clock = FakeClock()
     gateway = FakeGateway(clock)
-    store = SQLStore(path)
+    store = SQLStore(anywhere)
     subs = Subscriptions(store, gateway, clock=clock)
     gateway.require_action_next()
     waiting = subs.start("s", customer="c", plan=BASIC, payment_method=CARD, by=SUPPORT, idempotency_key="start")
@@ -336,9 +359,10 @@ def test_what_the_engine_answers_knows_its_states(path: Path) -> None:
 # -- threads
 
 
-@pytest.mark.parametrize("where", ["file", "memory"])
-def test_many_threads_share_a_store(where: str, path: Path) -> None:
-    store = SQLStore(path if where == "file" else "sqlite://")
+@pytest.mark.parametrize("where", ["file", "memory", "postgresql"])
+def test_many_threads_share_a_store(where: str, path: Path, request: pytest.FixtureRequest) -> None:
+    url = request.getfixturevalue("postgresql_url") if where == "postgresql" else "sqlite://"
+    store = SQLStore(path if where == "file" else url)
     clock = FakeClock()
     gateway = FakeGateway(clock)
     subs = Subscriptions(store, gateway, clock=clock)
@@ -414,13 +438,16 @@ class Mirror:
         self.act(connection)
 
 
-@pytest.fixture(params=["ours", "the host's"])
+@pytest.fixture(params=["ours", "the host's", "ours on postgresql", "the host's on postgresql", "autocommit"])
 def mirrored(request: pytest.FixtureRequest, path: Path) -> Iterator[tuple[SQLStore, Mirror, Subscriptions]]:
-    engine = sa.create_engine(f"sqlite:///{path}")
+    on_file = request.param in ("ours", "the host's")
+    url: str = f"sqlite:///{path}" if on_file else request.getfixturevalue("postgresql_url")
+    options = {"isolation_level": "AUTOCOMMIT"} if request.param == "autocommit" else {}
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"), **options)
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE TABLE status (id TEXT PRIMARY KEY, says TEXT)"))
     mirror = Mirror()
-    store = SQLStore(path if request.param == "ours" else engine, mirror=mirror)
+    store = SQLStore(url if "ours" in request.param else engine, mirror=mirror)
     store.migrate()
     clock = FakeClock()
     yield store, mirror, Subscriptions(store, FakeGateway(clock), clock=clock)

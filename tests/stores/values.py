@@ -35,7 +35,7 @@ from subscription_lifecycle import (
 )
 from subscription_lifecycle.machine.decision import Decision
 from subscription_lifecycle.model.charge import ChargeLine, RefundDue, Settlement
-from subscription_lifecycle.model.command import ConfirmRefund, FailPayment, SettlePayment
+from subscription_lifecycle.model.command import ConfirmRefund, FailPayment, FailRefund, SettlePayment
 from subscription_lifecycle.model.currencies import EXPONENTS
 from subscription_lifecycle.model.entry import Change
 from subscription_lifecycle.model.payment import (
@@ -268,8 +268,11 @@ commands = st.one_of(
         metadata=optional(metadata),
     ),
     st.builds(ConfirmRefund, names),
-    st.builds(SettlePayment, names),
-    st.builds(FailPayment, names, money, several(lines)),
+    st.builds(standard.WriteOff, texts),
+    st.builds(standard.Refund, names, optional(money.filter(lambda amount: amount.minor > 0)), texts),
+    st.builds(FailRefund, names, names, names),
+    st.builds(SettlePayment, names, optional(money), st.booleans()),
+    st.builds(FailPayment, names, money, several(lines), st.booleans()),
     st.sampled_from([kind() for kind in nothing_more]),
     hibernations,
 )

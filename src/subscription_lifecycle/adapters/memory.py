@@ -153,8 +153,10 @@ class MemoryStore:
         with self._lock:
             id = f"{subscription}/{version}"
             if id in self._parked:
-                # It is older than what waits behind it: it is told before.
-                self._undelivered = {id: self._parked.pop(id), **self._undelivered}
+                # It is told before what is newer, and after what is older and waits as well.
+                waiting = [self._parked.pop(id), *self._undelivered.values()]
+                waiting.sort(key=lambda entry: (entry.recorded_at, entry.subscription, entry.version))
+                self._undelivered = {entry.id: entry for entry in waiting}
                 self._failures.pop(id, None)
 
     def remember(self, reference: str, gateway_id: str, /) -> str:

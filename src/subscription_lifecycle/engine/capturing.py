@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 import attrs
 
 from subscription_lifecycle.engine.effects import Capture, Flow, LookUp, Now, ReadHistory, VoidPayment
-from subscription_lifecycle.engine.refunds import came_late, give_back
+from subscription_lifecycle.engine.late import came_late
+from subscription_lifecycle.engine.refunds import give_back
 from subscription_lifecycle.engine.writing import loaded, not_before, record, reference_of, save
 from subscription_lifecycle.errors import (
     ConcurrentChange,
@@ -20,18 +21,32 @@ from subscription_lifecycle.errors import (
     Interrupted,
     InvalidValue,
     PaymentDeclined,
+    Refused,
 )
 from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, Decision, payment_after, waits_for
 from subscription_lifecycle.machine.lifecycle import Lifecycle
-from subscription_lifecycle.model.command import Command
-from subscription_lifecycle.model.entry import Entry, Event, fold
-from subscription_lifecycle.model.payment import Captured, Declined, Payment, PaymentOutcome, Processing
+from subscription_lifecycle.model.actor import SYSTEM
+from subscription_lifecycle.model.charge import RefundDue
+from subscription_lifecycle.model.command import Command, FailPayment
+from subscription_lifecycle.model.entry import Entry, Event, changes_between, fold
+from subscription_lifecycle.model.money import Money
+from subscription_lifecycle.model.payment import (
+    Captured,
+    ChargebackReversed,
+    ChargedBack,
+    Declined,
+    Payment,
+    PaymentOutcome,
+    Processing,
+)
 from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.ports import Answer, Attempt, Stored
 
 Result = Applied | AwaitingPayment
 
 GIVEN_UP = Declined("timed_out", retryable=True)
+MISMATCHED = Declined("mismatched", retryable=True)
+CHARGED_BACK = "charged_back"
 
 
 def carry_out(lifecycle: Lifecycle, decision: Decision, key: str, now: datetime, gateway: bool) -> Flow[Result]:
@@ -106,7 +121,8 @@ def resume(lifecycle: Lifecycle, snapshot: Subscription, attempt: Attempt) -> Fl
     if outcome is None and not late:
         return (yield from _collect(lifecycle, attempt, snapshot, ()))
     if late and not isinstance(outcome, (Captured, Declined)):
-        ended = GIVEN_UP if outcome is None else (yield from stop(attempt, GIVEN_UP))
+        # Also where nothing is there: who asked for it may be slow, and not know yet that it is given up.
+        ended = yield from stop(attempt, GIVEN_UP)
         if ended is None and not (attempt.decision.submitted and isinstance(outcome, Processing)):
             ended = GIVEN_UP
         if ended is not None:
@@ -142,11 +158,23 @@ def conclude(
     """Write what the money's outcome leads to, by the pinned decision."""
     now = not_before((yield Now()), snapshot)
     decision, key = attempt.decision, attempt.key
-    after, entry, payment = decision.concluded(snapshot, outcome, now, key=key, reference=attempt.reference)
+    outcome = _at_last(outcome, now)
+    base, mismatched = snapshot, _mismatched(attempt, outcome)
+    if mismatched is not None:
+        if ended != "abandoned":
+            return (yield from _wait(lifecycle, attempt, snapshot, entries, outcome, mismatched, now))
+        assert mismatched.captured is not None
+        due = RefundDue(attempt.reference, mismatched.captured, "not the amount that was asked for")
+        base, outcome = base.changed({"refunds": (*base.refunds, due)}), MISMATCHED
+    after, entry, payment = decision.concluded(base, outcome, now, key=key, reference=attempt.reference)
     if entry is None:
         return (yield from _wait(lifecycle, attempt, snapshot, entries, outcome, payment, now))
     if entry.event == "declined":
-        entry = attrs.evolve(entry, event=ended)
+        changes = changes_between(snapshot, after)
+        assert entry.payment is not None
+        ended_as = mismatched or attrs.evolve(entry.payment, captured=attempt.payment.captured)
+        entry = attrs.evolve(entry, event=ended, changes=changes, payment=ended_as)
+    after, owing = _still_owing(lifecycle, attempt, snapshot, after, now)
     moved = entry.event == "applied" or (decision.declined is not None and not decision.declined.state.final)
     answer = Answer(
         key,
@@ -157,7 +185,7 @@ def conclude(
         decision.reminders,
     )
     try:
-        yield from save(lifecycle, "conclude", snapshot.version, after, (entry,), None, (answer,), now, key)
+        yield from save(lifecycle, "conclude", snapshot.version, after, (entry, *owing), None, (answer,), now, key)
     except ConcurrentChange:
         return (yield from _overtaken(lifecycle, attempt, entries, outcome, ended))
     except Exception as error:
@@ -169,7 +197,42 @@ def conclude(
         raise PaymentDeclined(after.id, attempt.reference, outcome.code, outcome.retryable)
     after, refunded = yield from give_back(lifecycle, after)
     reminders = decision.reminders if entry.event == "applied" else ()
-    return Applied(after, (*entries, entry, *refunded), payment, reminders)
+    return Applied(after, (*entries, entry, *owing, *refunded), payment, reminders)
+
+
+def _at_last(outcome: PaymentOutcome | None, now: datetime) -> PaymentOutcome | None:
+    """What is heard of an open payment after it ended: the money went again, or came back."""
+    match outcome:
+        case ChargedBack(gateway_id):
+            return Declined(CHARGED_BACK, retryable=False, gateway_id=gateway_id)
+        case ChargebackReversed(gateway_id):
+            return Captured(gateway_id, now)
+        case _:
+            return outcome
+
+
+def _mismatched(attempt: Attempt, outcome: PaymentOutcome | None) -> Payment | None:
+    """The payment, where other money came than was asked for: it is never taken for the right one."""
+    if not isinstance(outcome, Captured):
+        return None
+    came = attempt.payment.captured if outcome.amount is None else outcome.amount
+    if came is None or came == attempt.payment.amount:
+        return None
+    return attrs.evolve(payment_after(outcome, attempt.payment), status="mismatched", captured=came)
+
+
+def _still_owing(
+    lifecycle: Lifecycle, attempt: Attempt, base: Subscription, after: Subscription, now: datetime
+) -> tuple[Subscription, tuple[Entry, ...]]:
+    """A debt that was made while the payment was open is collected like others where service came back."""
+    new = any(debt not in attempt.decision.before.arrears for debt in base.arrears)
+    if not new or all(state.settled != after.state for state in lifecycle.states.values()):
+        return after, ()
+    try:
+        command = FailPayment(attempt.reference, Money.zero(after.currency))
+        return lifecycle.decide(after, command, by=SYSTEM, at=now).begun(now, key=None, reference="")
+    except Refused:
+        return after, ()
 
 
 def _overtaken(
@@ -212,8 +275,9 @@ def _wait(
     if outcome is None or payment == attempt.payment:
         return _awaiting(attempt, snapshot, entries, outcome)
     attempt = attrs.evolve(attempt, payment=payment)
+    event: Event = "mismatched" if payment.status == "mismatched" else "awaiting"
     after, entry = record(
-        lifecycle, snapshot, "awaiting", attempt.decision.command, now, {}, payment, attempt.decision.row, attempt.key
+        lifecycle, snapshot, event, attempt.decision.command, now, {}, payment, attempt.decision.row, attempt.key
     )
     answer = Answer(
         attempt.key, attempt.decision.command, "open", attempt.first_version, after.version, attempt.decision.reminders

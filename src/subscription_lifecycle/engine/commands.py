@@ -133,6 +133,24 @@ class StandardCommands(Generic[R]):
         """Collect what is owed by the method on file."""
         return self.execute(id, commands.RetryPayment(), by=by, idempotency_key=idempotency_key)
 
+    def write_off(self, id: str, *, reason: str = "", by: Actor, idempotency_key: str) -> R:
+        """Give up collecting what is owed; service ends where it went on."""
+        return self.execute(id, commands.WriteOff(reason), by=by, idempotency_key=idempotency_key)
+
+    def refund(
+        self,
+        id: str,
+        *,
+        reference: str,
+        amount: Money | None = None,
+        reason: str = "",
+        by: Actor,
+        idempotency_key: str,
+    ) -> R:
+        """Give money of one payment back, all of it or an amount; once a payment."""
+        command = commands.Refund(reference, amount, reason)
+        return self.execute(id, command, by=by, idempotency_key=idempotency_key)
+
     def forgive_arrears(self, id: str, *, reason: str = "", by: Actor, idempotency_key: str) -> R:
         """Let go of everything that is owed."""
         return self.execute(id, commands.ForgiveArrears(reason), by=by, idempotency_key=idempotency_key)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from subscription_lifecycle.engine.capturing import Result, carry_out, conclude, repeated, resume, stop
-from subscription_lifecycle.engine.effects import AskFacts, Flow, Load, Now
+from subscription_lifecycle.engine.effects import Flow, Load, Now
 from subscription_lifecycle.engine.timed import MOST_CHARGES, charge_due
-from subscription_lifecycle.engine.writing import loaded, not_before, reference_of
+from subscription_lifecycle.engine.writing import facts_for, loaded, not_before, reference_of
 from subscription_lifecycle.errors import (
     AlreadyExists,
     PaymentDeclined,
@@ -60,7 +60,7 @@ def _decide(
     lifecycle: Lifecycle, subscription: Subscription, command: Command, by: Actor, now: datetime
 ) -> Flow[Decision]:
     known = None if command.creates else lifecycle.at(subscription, now)
-    facts = yield AskFacts(known, command)
+    facts = yield from facts_for(subscription.id, known, command)
     return lifecycle.decide(subscription, command, by=by, at=now, facts=facts)
 
 

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from subscription_lifecycle.engine.capturing import Result
 from subscription_lifecycle.engine.effects import (
-    AskFacts,
     FindSubscriptions,
     Flow,
     Load,
@@ -17,7 +16,7 @@ from subscription_lifecycle.engine.effects import (
     TakeInvoiceLines,
 )
 from subscription_lifecycle.engine.flow import execute
-from subscription_lifecycle.engine.writing import loaded
+from subscription_lifecycle.engine.writing import facts_for, loaded
 from subscription_lifecycle.errors import AlreadyExists, InvalidValue, PaymentInProgress, UnknownSubscription
 from subscription_lifecycle.machine.decision import Applied, Decision
 from subscription_lifecycle.machine.guard import Refusal
@@ -70,8 +69,18 @@ def as_of(lifecycle: Lifecycle, id: str, at: datetime, known_at: datetime | None
     if snapshot is None:
         return None
     snapshot = lifecycle.known(snapshot)
-    waiting = entries[-1].event in ("attempted", "awaiting")
-    return snapshot if waiting else lifecycle.at(snapshot, at)
+    return snapshot if _payment_is_open(entries) else lifecycle.at(snapshot, at)
+
+
+def _payment_is_open(entries: Iterable[Entry]) -> bool:
+    """Whether what the last payment was asked for with has no end among these entries."""
+    asked: Entry | None = None
+    for entry in entries:
+        if entry.event == "attempted":
+            asked = entry
+        elif asked is not None and entry.key == asked.key and entry.event in ("applied", "declined", "abandoned"):
+            asked = None
+    return asked is not None
 
 
 def actions(lifecycle: Lifecycle, id: str, by: Actor) -> Flow[tuple[Action, ...]]:
@@ -85,13 +94,13 @@ def explain(
     lifecycle: Lifecycle, id: str, command: Command, by: Actor, at: datetime | None
 ) -> Flow[tuple[Refusal, ...]]:
     subscription, _, instant = yield from _projected(lifecycle, id, command, at)
-    facts = yield AskFacts(None if command.creates else subscription, command)
+    facts = yield from facts_for(id, None if command.creates else subscription, command)
     return lifecycle.explain(subscription, command, by=by, at=instant, facts=facts)
 
 
 def preview(lifecycle: Lifecycle, id: str, command: Command, by: Actor, at: datetime | None) -> Flow[Decision]:
     subscription, stored, instant = yield from _projected(lifecycle, id, command, at)
-    facts = yield AskFacts(None if command.creates else subscription, command)
+    facts = yield from facts_for(id, None if command.creates else subscription, command)
     decision = lifecycle.decide(subscription, command, by=by, at=instant, facts=facts)
     if stored is not None and stored.attempt is not None and not decision.interrupts:
         raise PaymentInProgress(id, stored.attempt.reference)

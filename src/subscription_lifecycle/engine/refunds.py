@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable
+
+import attrs
 
 from subscription_lifecycle.engine.effects import Flow, GiveBack, Now
 from subscription_lifecycle.engine.writing import not_before, record, save
 from subscription_lifecycle.errors import ConcurrentChange
 from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.model.charge import RefundDue
-from subscription_lifecycle.model.command import ConfirmRefund, SettlePayment
+from subscription_lifecycle.model.command import ConfirmRefund, FailRefund
 from subscription_lifecycle.model.entry import Entry
-from subscription_lifecycle.model.payment import Payment
+from subscription_lifecycle.model.payment import RefundFailed
 from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.ports import Attempt, Stored
 
@@ -46,17 +48,32 @@ def give_back(
     return subscription, tuple(entries)
 
 
-def came_late(
-    lifecycle: Lifecycle, stored: Stored, payment: Payment, now: datetime
+def failed_refund(
+    lifecycle: Lifecycle, stored: Stored, history: Iterable[Entry], reference: str, outcome: RefundFailed
 ) -> Flow[tuple[Subscription, tuple[Entry, ...]]]:
-    """Money that nobody waits for any more goes back; it is never kept silently."""
-    refunds = (*stored.subscription.refunds, RefundDue(payment.reference, payment.amount, "came late"))
-    command = SettlePayment(payment.reference)
+    """A refund that did not arrive is owed again, once for each that failed."""
+    before, made = stored.subscription, list[RefundDue]()
+    for entry in history:
+        if isinstance(entry.command, FailRefund) and entry.command.gateway_id == outcome.gateway_id:
+            return before, ()
+        if isinstance(entry.command, ConfirmRefund) and entry.command.reference == reference:
+            made += [due for due in entry.changes["refunds"].before if due.reference == reference]
+    if not made or any(due.reference == reference for due in before.refunds):
+        return before, ()
+    now = not_before((yield Now()), before)
+    refunds = (*before.refunds, attrs.evolve(made[-1], failed=outcome.code))
+    command = FailRefund(reference, outcome.gateway_id, outcome.code)
     after, entry = record(
-        lifecycle, stored.subscription, "late", command, now, {"refunds": refunds}, payment, "settle payment", None
+        lifecycle, before, "refund_failed", command, now, {"refunds": refunds}, None, "fail refund", None
     )
-    yield from save(
-        lifecycle, "late", stored.subscription.version, after, (entry,), stored.attempt, (), now, payment.reference
-    )
-    after, refunded = yield from give_back(lifecycle, after, stored.attempt)
-    return after, (entry, *refunded)
+    yield from save(lifecycle, "unrefunded", before.version, after, (entry,), stored.attempt, (), now, reference)
+    return after, (entry,)
+
+
+def was_refunded(history: Iterable[Entry], reference: str) -> bool:
+    """Whether money of that payment has gone back, and arrived as far as is known."""
+    last: Entry | None = None
+    for entry in history:
+        if isinstance(entry.command, ConfirmRefund | FailRefund) and entry.command.reference == reference:
+            last = entry
+    return last is not None and isinstance(last.command, ConfirmRefund)

@@ -9,14 +9,15 @@ from typing import Any
 import attrs
 
 from subscription_lifecycle.engine.capturing import Result, carry_out, resume
-from subscription_lifecycle.engine.effects import AskFacts, Flow, Load, Now
+from subscription_lifecycle.engine.effects import AskFacts, Flow, Load, LookUp, Now
 from subscription_lifecycle.engine.refunds import give_back
+from subscription_lifecycle.engine.reports import report
 from subscription_lifecycle.engine.writing import loaded, not_before, save
 from subscription_lifecycle.errors import ConcurrentChange, IdempotencyKeyReused, PaymentDeclined
 from subscription_lifecycle.machine.decision import Applied
 from subscription_lifecycle.machine.lifecycle import CaughtUp, Lifecycle
-from subscription_lifecycle.model.calendar import local_day
-from subscription_lifecycle.model.payment import Payment
+from subscription_lifecycle.model.calendar import local_day, start_of_day
+from subscription_lifecycle.model.payment import Captured, ChargedBack, Declined, Payment
 from subscription_lifecycle.ports import Stored
 
 MOST_CHARGES = 1000
@@ -35,6 +36,12 @@ def advance(lifecycle: Lifecycle, id: str, *, gateway: bool) -> Flow[tuple[Resul
         stored = yield from loaded(id, None)
         if stored.attempt is not None:
             return tuple(results)
+    for debit in stored.subscription.submitted:
+        if start_of_day(debit.ask_on, stored.subscription.time_zone) <= now:
+            outcome = yield LookUp(debit.reference)
+            if isinstance(outcome, Captured | Declined | ChargedBack):
+                results.append((yield from report(lifecycle, debit.reference, outcome)))
+                stored = yield from loaded(id, None)
     for _ in range(MOST_CHARGES):
         subscription = stored.subscription
         now = not_before(now, subscription)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import attrs
 
-from subscription_lifecycle.engine.effects import Flow, Load, Save
+from subscription_lifecycle.engine.effects import AskFacts, Flow, Load, ReadHistory, Save
 from subscription_lifecycle.errors import Refused, UnknownSubscription
 from subscription_lifecycle.machine.guard import Refusal
 from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.model.actor import SYSTEM
+from subscription_lifecycle.model.calendar import start_of_day
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.entry import Entry, Event, changes_between
 from subscription_lifecycle.model.payment import Payment
@@ -32,6 +33,15 @@ def loaded(id: str, key: str | None) -> Flow[Stored]:
         raise UnknownSubscription(id)
     assert isinstance(stored, Stored)
     return stored
+
+
+def facts_for(id: str, subscription: Subscription | None, command: Command) -> Flow[Mapping[str, Any]]:
+    """What the host says, and what the command reads in the history; what is on record cannot be overruled."""
+    facts: Mapping[str, Any] = yield AskFacts(subscription, command)
+    if not command.reads_history:
+        return facts
+    history: Iterable[Entry] = yield ReadHistory(id)
+    return {**facts, **command.facts(history)}
 
 
 def not_before(now: datetime, subscription: Subscription) -> datetime:
@@ -115,10 +125,14 @@ def save(
 
 
 def due_at(lifecycle: Lifecycle, subscription: Subscription, attempt: Attempt | None) -> datetime | None:
-    """When the clock must look: an open payment holds the subscription's timers; a refund is due until confirmed."""
+    """When the clock must look: an open payment holds the subscription's timers; a refund is due until confirmed.
+
+    A submitted debit that nobody reported on is asked for.
+    """
     if attempt is not None:
         return attempt.check_at
     if subscription.refunds:
         return subscription.recorded_at
     due = lifecycle.due(subscription)
-    return None if due is None else due.at
+    asked = [start_of_day(debit.ask_on, subscription.time_zone) for debit in subscription.submitted]
+    return min([*asked, *([] if due is None else [due.at])], default=None)

@@ -7,7 +7,7 @@ a row's columns mean.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -95,6 +95,9 @@ def take(lifecycle: Lifecycle, row: Transition[Any], context: Context[Any]) -> D
         charge=charge,
         collected=collected,
         submitted=activation == "submitted",
+        ask_on=context.today + timedelta(days=context.policy.days_to_pay(method.kind))
+        if method is not None and activation == "submitted"
+        else None,
         method=method,
         settlements=_settlements(charge, context, invoiced=collected == "invoice"),
         facts=context.facts,
@@ -156,7 +159,11 @@ def _if_paid(row: Transition[Any], context: Context[Any], causes: tuple[Cause, .
     gone = charge.settles + charge.forgives
     kept = [debt for debt in before.arrears if debt not in gone]
     changes["arrears"] = tuple(attrs.evolve(debt, held=True) if debt in charge.holds else debt for debt in kept)
-    changes["paid_through"] = max([before.paid_through, *(paid.period.end for paid in charge.lines + charge.settles)])
+    paid_until = [before.paid_through, *(paid.period.end for paid in charge.lines + charge.settles)]
+    if charge.settles and not kept:
+        # Later periods may have been paid before the debt was made.
+        paid_until += [paid.period.end for paid in before.settlements if paid.refunded_from is None]
+    changes["paid_through"] = max(paid_until)
     changes["settlements"] = tuple(paid for paid in before.settlements if paid.period.end > context.today)
     if not changes["arrears"]:
         changes["attempted_on"] = None

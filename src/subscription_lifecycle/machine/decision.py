@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 import attrs
@@ -11,7 +11,7 @@ import attrs
 from subscription_lifecycle.errors import PaymentDeclined
 from subscription_lifecycle.model import validation
 from subscription_lifecycle.model.actor import Actor
-from subscription_lifecycle.model.charge import Charge, InvoiceLine, Reminder, Settlement, Terms
+from subscription_lifecycle.model.charge import Charge, InvoiceLine, Reminder, Settlement, Submitted, Terms
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.entry import Entry, Event, changes_between
 from subscription_lifecycle.model.money import Money
@@ -28,7 +28,7 @@ from subscription_lifecycle.model.payment_method import PaymentMethod
 from subscription_lifecycle.model.schedule import BillingPeriod
 from subscription_lifecycle.model.subscription import Subscription
 
-Why = Literal["customer_action", "processing", "unknown"]
+Why = Literal["customer_action", "processing", "unknown", "mismatched"]
 
 
 @attrs.frozen
@@ -45,7 +45,8 @@ class Applied:
 class AwaitingPayment:
     """The intent is on record and the money is open: the customer must act, the bank is at it, or nobody knows yet.
 
-    Only "customer_action" needs somebody; the others are finished by `sweep` or by the gateway's report.
+    "customer_action" needs the customer; "mismatched", where the gateway took another amount than it was asked for,
+    needs an operator; the others are finished by `sweep` or by the gateway's report.
     """
 
     subscription: Subscription
@@ -63,7 +64,8 @@ class Decision:
     Everything that follows is in it, so it can be stored with a payment and is never decided again. `at` is when it
     takes effect, `now` when it was decided. `after` is the snapshot if the money comes (or none is needed), `declined`
     the one if it does not and the row says where that leads. `collected` says how the charge is collected; with
-    `submitted` service starts before the money is certain. `earlier` are the due rows that had to be applied first.
+    `submitted` service starts before the money is certain, and from `ask_on` the clock asks for it. `earlier` are the
+    due rows that had to be applied first.
     """
 
     lifecycle: tuple[str, int]
@@ -79,6 +81,7 @@ class Decision:
     charge: Charge = Charge()
     collected: Literal["nothing", "capture", "invoice"] = "nothing"
     submitted: bool = False
+    ask_on: date | None = None
     method: PaymentMethod | None = None
     settlements: tuple[Settlement, ...] = ()
     facts: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
@@ -149,6 +152,9 @@ class Decision:
             if isinstance(outcome, Processing):
                 payment = attrs.evolve(payment, status="submitted")
             settled = self._settled(onto(base, self.before, self.after), reference)
+            if payment.status == "submitted" and self.ask_on is not None:
+                debit = Submitted(reference, payment.amount, self.ask_on)
+                settled = settled.changed({"submitted": (*settled.submitted, debit)})
             after, entry = self._entry(base, settled, "applied", recorded_at, key=key, payment=payment)
             return after, entry, payment
         if isinstance(outcome, Declined):
@@ -173,9 +179,11 @@ class Decision:
         assert self.method is not None, "a capture needs a payment method"
         return self.method
 
-    def settled(self) -> Decision:
+    def settled(self, reference: str | None = None) -> Decision:
         """The same, where no payment is waited for: what it settles is in `after` already, for the steps behind it."""
-        return attrs.evolve(self, after=self._settled(self.after, None), settlements=()) if self.settlements else self
+        if not self.settlements:
+            return self
+        return attrs.evolve(self, after=self._settled(self.after, reference), settlements=())
 
     def _settled(self, after: Subscription, reference: str | None) -> Subscription:
         if not self.settlements:
@@ -255,7 +263,7 @@ def onto(base: Subscription, before: Subscription, after: Subscription) -> Subsc
             continue
         if owing and field.name in ("state", "since", "until"):
             continue
-        if now == old or field.name not in ("arrears", "refunds", "settlements", "credit"):
+        if now == old or field.name not in ("arrears", "refunds", "settlements", "submitted", "credit"):
             changes[field.name] = new
         elif field.name == "credit":
             zero = Money.zero(before.currency)
@@ -275,6 +283,8 @@ def payment_after(outcome: PaymentOutcome | None, payment: Payment) -> Payment:
     found: dict[str, Any] = {"status": _STATUS.get(type(outcome), "unknown"), "gateway_id": outcome.gateway_id}
     if isinstance(outcome, Captured):
         found["at"] = validation.instant("at", outcome.at)
+        if outcome.amount not in (None, payment.amount):
+            found["captured"] = outcome.amount
     elif isinstance(outcome, Declined):
         found |= {"code": outcome.code, "retryable": outcome.retryable}
     elif isinstance(outcome, ActionRequired):
@@ -297,5 +307,7 @@ def waits_for(outcome: PaymentOutcome | None) -> tuple[Why, Mapping[str, Any] | 
             return "customer_action", action
         case Processing():
             return "processing", None
+        case Captured():
+            return "mismatched", None
         case _:
             return "unknown", None

@@ -44,7 +44,8 @@ class Charge:
     """What a row's charge rules ask for together.
 
     `settles`: the debts among the lines. `forgives` and `holds`: debts that policy lets go of, or leaves standing.
-    `credits`: money that becomes the customer's. `credit_used` is taken off before anything is captured.
+    `credits`: money that becomes the customer's. `credit_used` is taken off before anything is captured, and so is
+    what was `received` already.
     """
 
     lines: tuple[ChargeLine, ...] = ()
@@ -53,6 +54,7 @@ class Charge:
     holds: tuple[Debt, ...] = ()
     credits: Money | None = None
     credit_used: Money | None = None
+    received: Money | None = None
 
     def __add__(self, other: Charge) -> Charge:
         credits = [money for money in (self.credits, other.credits) if money is not None]
@@ -62,6 +64,7 @@ class Charge:
             self.forgives + other.forgives,
             self.holds + other.holds,
             sum(credits[1:], credits[0]) if credits else None,
+            received=self.received or other.received,
         )
 
     @property
@@ -75,8 +78,8 @@ class Charge:
 
     def due(self, currency: str) -> Money:
         """What is left to capture or to put on an invoice."""
-        total = self.total(currency)
-        return total if self.credit_used is None else total - self.credit_used
+        known = [money for money in (self.credit_used, self.received) if money is not None]
+        return self.total(currency) - sum(known, Money.zero(currency))
 
 
 @attrs.frozen
@@ -110,11 +113,24 @@ class Settlement:
 
 @attrs.frozen
 class RefundDue:
-    """Money that goes back to the customer and is not confirmed by the gateway yet."""
+    """Money that goes back to the customer and is not confirmed by the gateway yet.
+
+    `failed`: why it did not arrive when it was made before.
+    """
 
     reference: str
     amount: Money
     reason: str
+    failed: str | None = None
+
+
+@attrs.frozen
+class Submitted:
+    """A debit that was submitted and has not arrived: service runs on it, and the clock asks for it from that day."""
+
+    reference: str
+    amount: Money
+    ask_on: date
 
 
 @attrs.frozen

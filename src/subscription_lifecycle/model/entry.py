@@ -17,7 +17,19 @@ from subscription_lifecycle.model.schedule import BillingPeriod
 from subscription_lifecycle.model.subscription import Subscription
 
 Event = Literal[
-    "applied", "held", "attempted", "awaiting", "declined", "abandoned", "late", "settled", "failed", "refunded"
+    "applied",
+    "held",
+    "attempted",
+    "awaiting",
+    "mismatched",
+    "declined",
+    "abandoned",
+    "late",
+    "settled",
+    "failed",
+    "reversed",
+    "refunded",
+    "refund_failed",
 ]
 
 
@@ -33,8 +45,9 @@ class Entry:
     """One stored fact: what, who, when it holds, when it was written, why, which money, dates and facts.
 
     `event`: a row was `applied`; a charge was `held` because several fell due at once; a payment was `attempted`, is
-    `awaiting` somebody, was `declined` or `abandoned`; money came `late`, a submitted debit was `settled` or `failed`;
-    a refund was confirmed (`refunded`).
+    `awaiting` somebody, was `declined` or `abandoned`, or took another amount (`mismatched`); money came `late`, a
+    submitted debit was `settled` or `failed`, a chargeback was `reversed` that nobody was told of; a refund was
+    confirmed (`refunded`) or did not arrive (`refund_failed`).
     `effective_at` is when it holds, `recorded_at` when it was written (never decreasing); both are instants in UTC.
     `billed` and `served_unpaid` are periods, `forgiven` debts that were let go. `lifecycle` names the table and its
     version, so that the decision can be made again from command, facts, policy and time.
@@ -75,14 +88,17 @@ def _sentence(entry: Entry) -> Iterable[str]:
         "held": f"Held {entry.command.title}: more than one charge was due",
         "attempted": f"Payment asked for to {entry.command.title}",
         "awaiting": f"Payment to {entry.command.title} is open",
+        "mismatched": f"Payment to {entry.command.title} took another amount",
         "declined": f"Payment to {entry.command.title} was declined",
         "abandoned": f"Payment to {entry.command.title} was given up",
         "late": "Money came late",
         "settled": "Debit arrived",
         "failed": "Money that was counted on is not there",
+        "reversed": "Chargeback undone",
         "refunded": "Refund confirmed",
+        "refund_failed": "Refund did not arrive",
     }[entry.event]
-    asked = "asked for by" if entry.event in ("declined", "abandoned", "awaiting") else "by"
+    asked = "asked for by" if entry.event in ("declined", "abandoned", "awaiting", "mismatched") else "by"
     yield f"{entry.effective_at:%Y-%m-%d %H:%M} {what}{',' if asked != 'by' else ''} {asked} {entry.by}"
     if "state" in entry.changes:
         before, after = entry.changes["state"]

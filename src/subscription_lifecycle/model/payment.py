@@ -105,7 +105,10 @@ PaymentStatus = Literal["captured", "declined", "customer_action", "processing",
 
 @attrs.frozen
 class Payment:
-    """A payment as it stands: our reference, what was asked, and what is known."""
+    """A payment as it stands: our reference, what was asked, and what is known.
+
+    "submitted": service runs on a debit that is under way. "mismatched": `captured` came, which is not what was asked.
+    """
 
     reference: str
     amount: Money
@@ -116,3 +119,4 @@ class Payment:
     code: str | None = None
     retryable: bool = False
     next_action: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
+    captured: Money | None = None

@@ -96,6 +96,8 @@ class Policy:
         default="collect", validator=validation.one_of("collect", "keep", "forgive")
     )
     """What a reactivation does with what is owed."""
+    chargeback: Literal["owed", "disable"] = attrs.field(default="owed", validator=validation.one_of("owed", "disable"))
+    """What a chargeback leads to: a debt that is collected like others, or the end of service for non-payment too."""
     served_unpaid: Literal["free", "owed"] = attrs.field(default="free", validator=validation.one_of("free", "owed"))
     """Periods that had access in EXPIRED and were never billed."""
     rounding: Literal["last", "daily"] = attrs.field(default="last", validator=validation.one_of("last", "daily"))

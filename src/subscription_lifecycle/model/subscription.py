@@ -10,7 +10,7 @@ import attrs
 
 from subscription_lifecycle.errors import InvalidValue
 from subscription_lifecycle.model import validation
-from subscription_lifecycle.model.charge import Debt, RefundDue, Settlement
+from subscription_lifecycle.model.charge import Debt, RefundDue, Settlement, Submitted
 from subscription_lifecycle.model.mapping import FrozenMapping, frozen_mapping
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.payment_method import PaymentMethod
@@ -68,8 +68,8 @@ class Subscription:
     the commitment. `causes` say why service is interrupted, the deciding one first; `interrupted` is the state it left,
     `held_until` that state's deadline while a block holds its clock. `until` is the promised deadline of `state`,
     `since` the instant it was entered. `arrears` are billed and unpaid, oldest first; `credit` is owed to the customer;
-    `settlements` are paid and not over; `refunds` are on their way back. `metadata` is the caller's own. `recorded_at`
-    is when the last entry was written.
+    `settlements` are paid and not over; `refunds` are on their way back, `submitted` debits on their way here.
+    `metadata` is the caller's own. `recorded_at` is when the last entry was written.
 
     Raises InvalidValue, naming the field, for a value of the wrong type, an unknown zone, or mixed currencies.
     """
@@ -101,6 +101,7 @@ class Subscription:
     credit: Money | None = attrs.field(default=None, validator=validation.optional(validation.a(Money)))
     settlements: tuple[Settlement, ...] = attrs.field(default=(), validator=validation.tuple_of(Settlement))
     refunds: tuple[RefundDue, ...] = attrs.field(default=(), validator=validation.tuple_of(RefundDue))
+    submitted: tuple[Submitted, ...] = attrs.field(default=(), validator=validation.tuple_of(Submitted))
     attempted_on: date | None = attrs.field(default=None, validator=_optional_day)
     time_zone: str = attrs.field(default="UTC", validator=validation.time_zone)
     policy: str = attrs.field(default="default", validator=validation.name)
@@ -119,7 +120,7 @@ class Subscription:
             "credit": [] if self.credit is None else [self.credit],
             "arrears": [debt.amount for debt in self.arrears],
             "settlements": [settlement.amount for settlement in self.settlements],
-            "refunds": [refund.amount for refund in self.refunds],
+            "submitted": [debit.amount for debit in self.submitted],
         }
         for field, found in amounts.items():
             for money in found:
@@ -161,7 +162,7 @@ class Subscription:
         return f"{self.id}: {self.state}{cause}, next billing date {self.next_billing_date}"
 
 
-_MONEY = {"credit", "arrears", "settlements", "refunds"}
+_MONEY = {"credit", "arrears", "settlements", "submitted"}
 _SLOTS: list[tuple[str, Callable[[Any], Any], Callable[[Any, Any], None]]] = []
 _CHECKED: dict[str, Callable[[Any, Any], None]] = {}
 

@@ -3,7 +3,10 @@
 from subscription_lifecycle.machine.guard import BillingDates
 from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE
 from subscription_lifecycle.model.charge import ChargeLine
-from subscription_lifecycle.model.command import FailPayment
+from subscription_lifecycle.model.command import (
+    FailPayment,
+    SettlePayment,
+)
 from subscription_lifecycle.standard.billing_dates import (
     advanced,
     extended,
@@ -28,6 +31,7 @@ from subscription_lifecycle.standard.charges import (
     recharge,
     rest_of_period,
     unserved_days,
+    what_it_pays,
 )
 from subscription_lifecycle.standard.claims import one_trial_per_plan
 from subscription_lifecycle.standard.due_dates import (
@@ -58,6 +62,8 @@ from subscription_lifecycle.standard.effects import (
     correct,
     end_recurring_billing,
     forget_refunded,
+    give_back_a_payment,
+    give_back_the_rest,
     hold_the_clock,
     owe_the_invoice,
     owe_the_period,
@@ -83,9 +89,11 @@ from subscription_lifecycle.standard.guards import (
     may_manage_billing_or_is_due,
     may_support,
     nothing_is_refunded_at_the_end,
+    payment_is_refundable,
     payment_method_is_given,
     payment_method_is_known,
     recurring_billing_is_on,
+    refund_is_not_more_than_was_paid,
     refund_is_the_first_of_the_period,
     self_service_is_offered,
     something_is_owed,
@@ -98,6 +106,7 @@ __all__ = [
     "BillingDates",
     "ChargeLine",
     "FailPayment",
+    "SettlePayment",
     "advanced",
     "all_forgiven",
     "all_owed",
@@ -131,6 +140,8 @@ __all__ = [
     "first_billing_date",
     "forget_refunded",
     "full_refund_is_in_time",
+    "give_back_a_payment",
+    "give_back_the_rest",
     "hold_the_clock",
     "invoice_is_offered",
     "invoice_paid",
@@ -154,6 +165,7 @@ __all__ = [
     "owe_the_period",
     "owe_what_was_paid",
     "paid_days_are_lost",
+    "payment_is_refundable",
     "payment_method_is_given",
     "payment_method_is_known",
     "price_of",
@@ -162,6 +174,7 @@ __all__ = [
     "recurring_billing_is_on",
     "refund_as_asked",
     "refund_as_scheduled",
+    "refund_is_not_more_than_was_paid",
     "refund_is_the_first_of_the_period",
     "release_the_clock",
     "renews_today",
@@ -177,4 +190,5 @@ __all__ = [
     "term_from_today",
     "unchanged",
     "unserved_days",
+    "what_it_pays",
 ]

@@ -7,8 +7,8 @@ from datetime import timedelta
 from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.machine.transition import nothing
 from subscription_lifecycle.model.calendar import local_day
-from subscription_lifecycle.model.charge import Charge, ChargeLine
-from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.charge import Charge, ChargeLine, Debt
+from subscription_lifecycle.model.command import Command, SettlePayment
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.schedule import BillingPeriod
 from subscription_lifecycle.standard.commands import ReportInvoice
@@ -24,6 +24,7 @@ __all__ = [
     "recharge",
     "rest_of_period",
     "unserved_days",
+    "what_it_pays",
 ]
 
 AnyCommand = Context[Command]
@@ -59,6 +60,25 @@ def all_owed(context: AnyCommand) -> Charge:
     """Every debt, oldest first."""
     debts = context.subscription.arrears
     return Charge(tuple(ChargeLine("arrears", debt.amount, debt.period) for debt in debts), settles=debts)
+
+
+def what_it_pays(context: Context[SettlePayment]) -> Charge:
+    """Whole debts that money which came is enough for, oldest first."""
+    paid = paid_by(context.command.amount, context.subscription.arrears)
+    received = sum((debt.amount for debt in paid), Money.zero(context.subscription.currency))
+    lines = tuple(ChargeLine("arrears", debt.amount, debt.period) for debt in paid)
+    return Charge(lines, settles=paid, received=received)
+
+
+def paid_by(amount: Money | None, debts: tuple[Debt, ...]) -> tuple[Debt, ...]:
+    """The oldest debts that an amount pays whole."""
+    paid: list[Debt] = []
+    for debt in debts:
+        if amount is None or amount.currency != debt.amount.currency or amount < debt.amount:
+            break
+        paid.append(debt)
+        amount = amount - debt.amount
+    return tuple(paid)
 
 
 def all_forgiven(context: AnyCommand) -> Charge:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, ClassVar, Literal, Self
 
@@ -13,6 +13,7 @@ from subscription_lifecycle.model import validation
 from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.charge import InvoiceLine
 from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.model.mapping import frozen_mapping
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.payment_method import PaymentMethod
@@ -46,6 +47,11 @@ def _on_schedule(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise InvalidValue(
             "next_billing_date", f"{value.next_billing_date} is no date of the schedule", "Anchor the schedule on it."
         )
+
+
+def _positive(_: Any, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, Money) or value.minor <= 0:
+        raise InvalidValue(attribute.name, f"{validation.brief(value)} is no sum of money", "Pass a Money above zero.")
 
 
 def _known_moment(_: Any, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -228,6 +234,34 @@ class PayArrears(Command):
     """Pay what is owed, all of it, oldest first; by the method on file unless another is given."""
 
     payment_method: PaymentMethod | None = attrs.field(default=None, validator=_optional_method)
+
+
+@attrs.frozen
+class WriteOff(Command):
+    """Give up collecting what is owed. Unlike forgiving, it ends service where service went on."""
+
+    reason: str = attrs.field(default="", validator=_text)
+
+
+@attrs.frozen
+class Refund(Command):
+    """Give money of one payment back: all of it, or an amount; once a payment. Service and dates stay as they are."""
+
+    reads_history: ClassVar[bool] = True
+    reference: str = attrs.field(validator=validation.name)
+    amount: Money | None = attrs.field(default=None, validator=validation.optional(_positive))
+    reason: str = attrs.field(default="", validator=_text)
+
+    def facts(self, history: Iterable[Entry]) -> Mapping[str, Any]:
+        """`payment`: what was captured of it in minor units, and whether money of it went back; None: no such one."""
+        captured: int | None = None
+        returned = False
+        for entry in history:
+            payment, (before, after) = entry.payment, entry.changes.get("refunds", ((), ()))
+            returned = returned or any(due.reference == self.reference for due in (*(before or ()), *after))
+            if payment is not None and payment.reference == self.reference:
+                captured = payment.amount.minor if payment.status == "captured" else None
+        return {"payment": None if captured is None else {"captured": captured, "returned": returned}}
 
 
 @attrs.frozen

@@ -10,12 +10,12 @@ import attrs
 
 from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.model.charge import Debt, RefundDue, Settlement
-from subscription_lifecycle.model.command import Command, FailPayment
+from subscription_lifecycle.model.command import Command, FailPayment, SettlePayment
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.schedule import BillingPeriod
 from subscription_lifecycle.model.subscription import ScheduledCancellation, Subscription
-from subscription_lifecycle.standard.charges import by_days, price_of
-from subscription_lifecycle.standard.commands import Cancel, Correct, ReportInvoice, SetRecurringBilling
+from subscription_lifecycle.standard.charges import by_days, paid_by, price_of
+from subscription_lifecycle.standard.commands import Cancel, Correct, Refund, ReportInvoice, SetRecurringBilling
 from subscription_lifecycle.standard.states import ACTIVE, PAST_DUE
 
 AnyCommand = Context[Command]
@@ -102,9 +102,37 @@ def _by_gateway(paid: Settlement, amount: Money) -> Money:
     return min(amount, paid.amount - (paid.from_credit or Money.zero(amount.currency)))
 
 
+def give_back_a_payment(context: Context[Refund]) -> Changes:
+    """Money of one payment goes back as a favour: what it paid for stays paid, and is not refunded again."""
+    command, subscription = context.command, context.subscription
+    amount = command.amount or Money(context.facts["payment"]["captured"], subscription.currency)
+    settlements, left = [], amount
+    for paid in reversed(subscription.settlements):
+        if paid.reference == command.reference and paid.refunded is None:
+            part = min(left, _by_gateway(paid, paid.amount))
+            left, paid = left - part, attrs.evolve(paid, refunded=part)
+        settlements.append(paid)
+    return {
+        "settlements": tuple(reversed(settlements)),
+        "refunds": (*subscription.refunds, RefundDue(command.reference, amount, command.reason or "refunded")),
+    }
+
+
+def give_back_the_rest(context: Context[SettlePayment]) -> Changes:
+    """Of money that came late, what pays no debt."""
+    command, subscription = context.command, context.subscription
+    zero = Money.zero(subscription.currency)
+    left = (command.amount or zero) - sum((debt.amount for debt in paid_by(command.amount, subscription.arrears)), zero)
+    if not left:
+        return {}
+    if not command.refundable:
+        return {"credit": (subscription.credit or zero) + left}
+    return {"refunds": (*subscription.refunds, RefundDue(command.reference, left, "came late"))}
+
+
 def forget_refunded(context: AnyCommand) -> Changes:
-    """What was refunded has been paid again, or is over."""
-    return {"settlements": tuple(paid for paid in context.subscription.settlements if paid.refunded is None)}
+    """What a cancellation refunded has been paid again, or is over."""
+    return {"settlements": tuple(paid for paid in context.subscription.settlements if paid.refunded_from is None)}
 
 
 def hold_the_clock(context: AnyCommand) -> Changes:
@@ -166,6 +194,7 @@ def owe_what_was_paid(context: Context[FailPayment]) -> Changes:
     return _in_default(subscription, debts) | {
         "arrears": _with_debts(subscription, debts),
         "refunds": tuple(refund for refund in subscription.refunds if refund.reference != command.reference),
+        "submitted": tuple(debit for debit in subscription.submitted if debit.reference != command.reference),
         "settlements": _without(subscription, lambda paid: paid.reference == command.reference),
         "paid_through": min([subscription.paid_through, *periods]),
     }
@@ -183,12 +212,16 @@ def _with_debts(subscription: Subscription, debts: Iterable[Debt]) -> tuple[Debt
 
 
 def _without(subscription: Subscription, gone: Callable[[Settlement], bool]) -> tuple[Settlement, ...]:
-    """The settlements that stand; of one that is gone, the part that credit paid."""
-    return tuple(
-        attrs.evolve(paid, amount=paid.from_credit, reference=None) if gone(paid) and paid.from_credit else paid
-        for paid in subscription.settlements
-        if not gone(paid) or paid.from_credit
-    )
+    """The settlements that stand; of one that is gone, the part that credit paid, and what coming back would cost."""
+    standing: list[Settlement] = []
+    for paid in subscription.settlements:
+        if not gone(paid):
+            standing.append(paid)
+        elif paid.refunded_from is not None:
+            standing.append(attrs.evolve(paid, reference=None))
+        elif paid.from_credit:
+            standing.append(attrs.evolve(paid, amount=paid.from_credit, reference=None))
+    return tuple(standing)
 
 
 def correct(context: Context[Correct]) -> Changes:

@@ -9,9 +9,18 @@ from typing import Any
 from subscription_lifecycle.machine.guard import Context, guard
 from subscription_lifecycle.model.actor import Role
 from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.payment_method import BANK_ACCOUNT, PaymentMethod
 from subscription_lifecycle.model.policy import Policy
-from subscription_lifecycle.standard.commands import Cancel, ChangePaymentMethod, Correct, PayArrears, Reactivate, Start
+from subscription_lifecycle.standard.commands import (
+    Cancel,
+    ChangePaymentMethod,
+    Correct,
+    PayArrears,
+    Reactivate,
+    Refund,
+    Start,
+)
 
 AnyCommand = Context[Command]
 Paying = Context[Start | Reactivate | PayArrears | ChangePaymentMethod]
@@ -224,6 +233,36 @@ def refund_is_the_first_of_the_period(context: Context[Cancel]) -> bool:
     if context.command.refund == "none" or context.by.roles & context.policy.support_roles:
         return True
     return not any(paid.recharged for paid in context.subscription.settlements if paid.period.end > context.today)
+
+
+@guard(
+    "refund.payment",
+    "There is no payment of that reference that was captured and not refunded.",
+    remedy="Look it up in the history; what a cancellation gave back of a payment counts too.",
+    reads_command=True,
+    reads_facts=("payment",),
+)
+def payment_is_refundable(context: Context[Refund]) -> bool:
+    payment = context.facts["payment"]
+    return payment is not None and not payment["returned"]
+
+
+@guard(
+    "refund.amount",
+    "Not more can go back than was captured, in its currency.",
+    remedy="Ask for {captured} or less.",
+    reads_command=True,
+    reads_facts=("payment",),
+    details=lambda context: {"captured": _captured(context)},
+)
+def refund_is_not_more_than_was_paid(context: Context[Refund]) -> bool:
+    asked, captured = context.command.amount, _captured(context)
+    return asked is None or (asked.currency == captured.currency and asked <= captured)
+
+
+def _captured(context: Context[Refund]) -> Money:
+    payment = context.facts["payment"]
+    return Money(0 if payment is None else payment["captured"], context.subscription.currency)
 
 
 @guard(

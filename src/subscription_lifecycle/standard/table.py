@@ -13,7 +13,7 @@ from typing import Final
 
 from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition
-from subscription_lifecycle.model.command import FailPayment
+from subscription_lifecycle.model.command import FailPayment, SettlePayment
 from subscription_lifecycle.standard.billing_dates import (
     advanced,
     extended,
@@ -35,6 +35,7 @@ from subscription_lifecycle.standard.charges import (
     recharge,
     rest_of_period,
     unserved_days,
+    what_it_pays,
 )
 from subscription_lifecycle.standard.claims import one_trial_per_plan
 from subscription_lifecycle.standard.commands import (
@@ -50,11 +51,13 @@ from subscription_lifecycle.standard.commands import (
     ForgiveArrears,
     PayArrears,
     Reactivate,
+    Refund,
     Renew,
     ReportInvoice,
     RetryPayment,
     SetRecurringBilling,
     Start,
+    WriteOff,
 )
 from subscription_lifecycle.standard.due_dates import (
     billing_date,
@@ -84,6 +87,8 @@ from subscription_lifecycle.standard.effects import (
     correct,
     end_recurring_billing,
     forget_refunded,
+    give_back_a_payment,
+    give_back_the_rest,
     hold_the_clock,
     owe_the_invoice,
     owe_the_period,
@@ -109,9 +114,11 @@ from subscription_lifecycle.standard.guards import (
     may_manage_billing_or_is_due,
     may_support,
     nothing_is_refunded_at_the_end,
+    payment_is_refundable,
     payment_method_is_given,
     payment_method_is_known,
     recurring_billing_is_on,
+    refund_is_not_more_than_was_paid,
     refund_is_the_first_of_the_period,
     self_service_is_offered,
     something_is_owed,
@@ -218,9 +225,32 @@ DUNNING = (
                guards=[may_support], effects=[owe_the_invoice]),
     Transition(ReportInvoice, (ACTIVE, PAST_DUE, EXPIRED, CANCELLED, DISABLED), SAME_STATE, case="paid",
                guards=[may_support], charge=invoice_paid, until=deadline_if_settled, effects=[settle_the_invoice]),
-    Transition(FailPayment, ACTIVE, PAST_DUE, guards=[is_reported], until=retries, effects=[owe_what_was_paid]),
-    Transition(FailPayment, (PAST_DUE, EXPIRED, CANCELLED, DISABLED), SAME_STATE, guards=[is_reported],
+    Transition(FailPayment, ACTIVE, PAST_DUE, case="owes", guards=[is_reported], until=retries,
                effects=[owe_what_was_paid]),
+    Transition(FailPayment, PAST_DUE, PAST_DUE, case="owes", guards=[is_reported], effects=[owe_what_was_paid]),
+    Transition(FailPayment, (ACTIVE, PAST_DUE), DISABLED, case="disables", adds=NON_PAYMENT, guards=[is_reported],
+               until=disabled_window, effects=[owe_what_was_paid]),
+    Transition(FailPayment, (EXPIRED, CANCELLED, DISABLED), SAME_STATE, guards=[is_reported],
+               effects=[owe_what_was_paid]),
+    Transition(SettlePayment, (ACTIVE, PAST_DUE), ACTIVE, case="restores", guards=[is_reported, something_is_owed],
+               charge=what_it_pays, until=end_of_service, effects=[give_back_the_rest]),
+    Transition(SettlePayment, DISABLED, ACTIVE, cause=NON_PAYMENT, date="ahead", case="restores",
+               guards=[is_reported, something_is_owed], charge=what_it_pays, until=end_of_service,
+               effects=[give_back_the_rest], assumed="as reactivating, S27"),
+    Transition(SettlePayment, DISABLED, ACTIVE, cause=NON_PAYMENT, date="passed", case="restores",
+               guards=[is_reported, something_is_owed, recurring_billing_is_on], charge=what_it_pays,
+               billing_date=renews_today, commitment=term_from_today, until=end_of_service,
+               effects=[give_back_the_rest], assumed="the next renewal runs today"),
+    Transition(SettlePayment, (ACTIVE, PAST_DUE, EXPIRED, CANCELLED, DISABLED), SAME_STATE, case="pays",
+               guards=[is_reported, something_is_owed], charge=what_it_pays, until=deadline_if_settled,
+               effects=[give_back_the_rest]),
+    Transition(WriteOff, PAST_DUE, DISABLED, adds=NON_PAYMENT, guards=[may_support, something_is_owed],
+               charge=all_forgiven, until=disabled_window),
+    Transition(WriteOff, (EXPIRED, CANCELLED, DISABLED), SAME_STATE, guards=[may_support, something_is_owed],
+               charge=all_forgiven),
+    Transition(Refund, LIVING, SAME_STATE,
+               guards=[may_support, payment_is_refundable, refund_is_not_more_than_was_paid],
+               effects=[give_back_a_payment]),
     Transition(ChangePaymentMethod, (*RUNNING, EXPIRED), SAME_STATE,
                guards=[may_manage_billing, *METHOD, arrears_are_not_put_on_an_invoice],
                effects=[choose_payment_method], interrupts=True),

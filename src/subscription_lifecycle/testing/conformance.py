@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from datetime import timedelta
+from typing import Any
 
 import attrs
 
 from subscription_lifecycle.adapters.memory import MemoryStore
 from subscription_lifecycle.errors import ConcurrentChange
-from subscription_lifecycle.model.charge import InvoiceLine
 from subscription_lifecycle.model.entry import Entry, fold
-from subscription_lifecycle.ports import ClaimTaken, InvoiceStore, SearchableStore, Store, Write
+from subscription_lifecycle.ports import ClaimTaken, Store, Write
+from subscription_lifecycle.testing.capability_conformance import CAPABILITIES
 from subscription_lifecycle.testing.lives import Recorded, recorded_lives
+from subscription_lifecycle.testing.promises import ALWAYS, MANY, Make, by_id, check, filled, quietly, repeat_all, same
 
 __all__ = ["check_store"]
 
-Make: TypeAlias = Callable[[], Store]
-
-ALWAYS = datetime(9999, 12, 31, tzinfo=UTC)
-MANY = 100_000
 RACES = 10
 
 
@@ -33,17 +30,14 @@ def check_store(make: Make) -> None:
     """
     recorded, store = recorded_lives(), make()
     checks = list(_CHECKS)
-    if isinstance(store, SearchableStore):
-        checks.append(_search_pages_by_id)
-    if isinstance(store, InvoiceStore):
-        checks.append(_invoice_lines_are_taken_once)
-    for check in checks:
+    checks += [try_it for capability, tries in CAPABILITIES if isinstance(store, capability) for try_it in tries]
+    for try_it in checks:
         try:
-            check(make, recorded)
+            try_it(make, recorded)
         except AssertionError:
             raise
         except Exception as error:
-            promise = check.__name__.strip("_").replace("_", " ")
+            promise = try_it.__name__.strip("_").replace("_", " ")
             raise AssertionError(f"While trying that {promise}, the store raised {error!r}.") from error
 
 
@@ -53,29 +47,29 @@ def check_store(make: Make) -> None:
 def _what_is_written_is_read(make: Make, recorded: Recorded) -> None:
     """After each write: snapshot, attempt and answers as written, and nothing of others."""
     store, expected = make(), MemoryStore()
-    _check(store.load("nobody", None) is None, "load of an unknown id answers None.")
-    _check(not store.history("nobody"), "The history of an unknown id is empty.")
+    check(store.load("nobody", None) is None, "load of an unknown id answers None.")
+    check(not store.history("nobody"), "The history of an unknown id is empty.")
     for write in recorded.writes:
         id = write.subscription.id
         store.write(write)
         expected.write(write)
         for key in (None, "a key never used", *(answer.key for answer in write.answers)):
-            _same(store.load(id, key), expected.load(id, key), f"load({id!r}, {key!r}) answers what was written.")
+            same(store.load(id, key), expected.load(id, key), f"load({id!r}, {key!r}) answers what was written.")
     for key, id in recorded.keys:
-        _same(
+        same(
             store.load(id, key), expected.load(id, key), f"The answer under {key!r} stays, whatever was written later."
         )
 
 
 def _histories_are_whole(make: Make, recorded: Recorded) -> None:
-    store = _filled(make, recorded)
+    store = filled(make, recorded)
     for id in recorded.ids:
         written = [entry for write in recorded.of(id) for entry in write.entries]
         history = list(store.history(id))
-        _check([entry.version for entry in history] == [entry.version for entry in written], "history is by version.")
-        _same(history, written, f"The history of {id} is what was written.")
+        check([entry.version for entry in history] == [entry.version for entry in written], "history is by version.")
+        same(history, written, f"The history of {id} is what was written.")
         stored = store.load(id, None)
-        _check(stored is not None and fold(history) == stored.subscription, "Entries fold to the stored snapshot.")
+        check(stored is not None and fold(history) == stored.subscription, "Entries fold to the stored snapshot.")
 
 
 def _answers_are_replaced(make: Make, recorded: Recorded) -> None:
@@ -86,12 +80,12 @@ def _answers_are_replaced(make: Make, recorded: Recorded) -> None:
         store.write(write)
         if (stored := store.load("waits", "start")) is not None and stored.answer is not None:
             statuses.append(stored.answer.status)
-    _check(statuses[0] == "open", "An answer can be open.")
-    _check(statuses[-1] == "applied", "The answer of a key is replaced by the last one written.")
+    check(statuses[0] == "open", "An answer can be open.")
+    check(statuses[-1] == "applied", "The answer of a key is replaced by the last one written.")
     store.write(recorded.of("by_card")[0])
     stored = store.load("waits", "start")
     answer = None if stored is None else stored.answer
-    _check(answer is not None and answer.status == "applied", "A key belongs to one subscription.")
+    check(answer is not None and answer.status == "applied", "A key belongs to one subscription.")
 
 
 def _attempts_are_set_and_cleared(make: Make, recorded: Recorded) -> None:
@@ -100,7 +94,7 @@ def _attempts_are_set_and_cleared(make: Make, recorded: Recorded) -> None:
     for write in recorded.of("waits"):
         store.write(write)
         stored = store.load("waits", None)
-        _check(stored is not None and stored.attempt == write.attempt, "The open attempt is what the last write says.")
+        check(stored is not None and stored.attempt == write.attempt, "The open attempt is what the last write says.")
         seen.add(write.attempt is None)
     assert seen == {True, False}, "the recorded life opens and closes an attempt"
 
@@ -118,7 +112,7 @@ def _a_stale_write_changes_nothing(make: Make, recorded: Recorded) -> None:
                 _refuses(store, attrs.evolve(stale, id="somebody else"), "A write that expects another version")
             skipping = attrs.evolve(write, id="from the future", expected=write.subscription.version + 1)
             _refuses(store, skipping, "A write that expects a version never reached")
-            _same(
+            same(
                 _everything(store, recorded, id), before, "A write that raises ConcurrentChange leaves nothing behind."
             )
     _refuses(make(), attrs.evolve(recorded.writes[0], expected=1), "A write that expects a version of nothing")
@@ -131,10 +125,10 @@ def _a_repeated_write_does_nothing(make: Make, recorded: Recorded) -> None:
             store.write(write)
             before = _everything(store, recorded, id)
             for earlier in writes[: number + 1]:
-                _quietly(store, earlier)
+                quietly(store, earlier)
             current = attrs.evolve(write, expected=write.subscription.version)
-            _quietly(store, current, "A write's id alone says that it was written.")
-            _same(_everything(store, recorded, id), before, "A repeated write does nothing, whatever came after.")
+            quietly(store, current, "A write's id alone says that it was written.")
+            same(_everything(store, recorded, id), before, "A repeated write does nothing, whatever came after.")
 
 
 def _one_of_two_threads_wins(make: Make, recorded: Recorded) -> None:
@@ -167,13 +161,13 @@ def _race(store: Store, write: Write) -> None:
     for thread in threads:
         thread.join()
     won, lost = [name for name in results if results[name] is None], list(filter(None, results.values()))
-    _check(len(won) == 1, f"Of two threads writing one version exactly one wins, not {len(won)}: {lost}.")
-    _check(isinstance(lost[0], ConcurrentChange), f"The other one gets ConcurrentChange, not {lost[0]!r}.")
+    check(len(won) == 1, f"Of two threads writing one version exactly one wins, not {len(won)}: {lost}.")
+    check(isinstance(lost[0], ConcurrentChange), f"The other one gets ConcurrentChange, not {lost[0]!r}.")
     id = write.subscription.id
     kept = [name for name in results if (stored := store.load(id, name)) is not None and stored.answer is not None]
-    _check(kept == won, "What is stored is the winner's, and nothing of the loser's.")
+    check(kept == won, "What is stored is the winner's, and nothing of the loser's.")
     versions = [entry.version for entry in store.history(id)]
-    _check(versions == sorted(set(versions)), "Each version has one entry.")
+    check(versions == sorted(set(versions)), "Each version has one entry.")
 
 
 def _claims_are_exclusive(make: Make, recorded: Recorded) -> None:
@@ -192,11 +186,11 @@ def _claims_are_exclusive(make: Make, recorded: Recorded) -> None:
         pass
     else:
         raise AssertionError("A claim that another subscription holds raises ClaimTaken.")
-    _same(_everything(store, recorded, *recorded.ids), before, "A write that raises ClaimTaken leaves nothing behind.")
-    _check(store.load("by_invoice", None) is None, "A write that raises ClaimTaken leaves nothing behind.")
+    same(_everything(store, recorded, *recorded.ids), before, "A write that raises ClaimTaken leaves nothing behind.")
+    check(store.load("by_invoice", None) is None, "A write that raises ClaimTaken leaves nothing behind.")
     store.write(attrs.evolve(recorded.of("by_card")[0], claims=("a free claim",)))
     store.write(attrs.evolve(rival, claims=()))
-    _check(store.load("by_invoice", None) is not None, "A write that was refused can be made without the claim.")
+    check(store.load("by_invoice", None) is not None, "A write that was refused can be made without the claim.")
 
 
 # -- finding
@@ -210,25 +204,25 @@ def _payments_are_found_for_ever(make: Make, recorded: Recorded) -> None:
         payments = [entry.payment for entry in write.entries if entry.payment is not None]
         asked |= {payment.reference: write.subscription.id for payment in payments}
         for reference, id in asked.items():
-            _check(store.find(reference) == id, "find answers whose payment it is, also when its attempt is closed.")
-    _check(store.find("pay_never_asked_for") is None, "find answers None for a reference never asked for.")
+            check(store.find(reference) == id, "find answers whose payment it is, also when its attempt is closed.")
+    check(store.find("pay_never_asked_for") is None, "find answers None for a reference never asked for.")
 
 
 def _due_is_in_order(make: Make, recorded: Recorded) -> None:
-    store = _filled(make, recorded)
+    store = filled(make, recorded)
     last = {write.subscription.id: write.due_at for write in recorded.writes}
     planned = sorted((due, id) for id, due in last.items() if due is not None)
     assert len(planned) > 2, "the recorded lives have several due dates"
     assert None in last.values(), "the recorded lives have one that is never due again"
     ids = [id for _, id in planned]
-    _check(list(store.due(ALWAYS, MANY)) == ids, "due answers ids by due date, and not those that are never due.")
-    _check(list(store.due(ALWAYS, 2)) == ids[:2], "due answers no more than the limit, the earliest.")
+    check(list(store.due(ALWAYS, MANY)) == ids, "due answers ids by due date, and not those that are never due.")
+    check(list(store.due(ALWAYS, 2)) == ids[:2], "due answers no more than the limit, the earliest.")
     for due, _ in planned:
         upto = [id for instant, id in planned if instant <= due]
-        _check(list(store.due(due, MANY)) == upto, "due answers what is due at the instant itself.")
+        check(list(store.due(due, MANY)) == upto, "due answers what is due at the instant itself.")
         before = [id for instant, id in planned if instant < due]
         earlier = due - timedelta(microseconds=1)
-        _check(list(store.due(earlier, MANY)) == before, "due answers nothing that is due a microsecond later.")
+        check(list(store.due(earlier, MANY)) == before, "due answers nothing that is due a microsecond later.")
 
 
 # -- the outbox
@@ -237,85 +231,25 @@ def _due_is_in_order(make: Make, recorded: Recorded) -> None:
 def _the_outbox_is_in_order(make: Make, recorded: Recorded) -> None:
     """Everything, by version within a subscription, until it is marked; what one write wrote comes with it."""
     store = make()
-    _check(list(store.undelivered(MANY)) == [], "A new store's outbox is empty.")
-    store = _filled(make, recorded)
+    check(list(store.undelivered(MANY)) == [], "A new store's outbox is empty.")
+    store = filled(make, recorded)
     written = [entry for write in recorded.writes for entry in write.entries]
     waiting = list(store.undelivered(MANY))
-    _same(_by_id(waiting), _by_id(written), "Every entry waits in the outbox.")
-    _check(_in_order(waiting), "The outbox is by version within a subscription.")
-    _check(list(store.undelivered(3)) == waiting[:3], "undelivered answers no more than the limit, the first.")
+    same(by_id(waiting), by_id(written), "Every entry waits in the outbox.")
+    check(_in_order(waiting), "The outbox is by version within a subscription.")
+    check(list(store.undelivered(3)) == waiting[:3], "undelivered answers no more than the limit, the first.")
     first, rest = waiting[:3], waiting[3:]
     store.delivered([])
     for _ in range(2):
         store.delivered(first)
-        _same(list(store.undelivered(MANY)), rest, "What is marked delivered is gone; marking twice does nothing.")
-    _repeat_all(store, recorded)
-    _same(list(store.undelivered(MANY)), rest, "A repeated write does not deliver anything again.")
+        same(list(store.undelivered(MANY)), rest, "What is marked delivered is gone; marking twice does nothing.")
+    repeat_all(store, recorded)
+    same(list(store.undelivered(MANY)), rest, "A repeated write does not deliver anything again.")
     store.delivered(rest[::-1])
-    _check(list(store.undelivered(MANY)) == [], "The outbox is empty when all is delivered.")
+    check(list(store.undelivered(MANY)) == [], "The outbox is empty when all is delivered.")
     for id in recorded.ids:
         expected = [entry for entry in written if entry.subscription == id]
-        _same(list(store.history(id)), expected, "What is delivered stays in the history.")
-
-
-# -- optional capabilities
-
-
-def _search_pages_by_id(make: Make, recorded: Recorded) -> None:
-    store = _filled(make, recorded)
-    assert isinstance(store, SearchableStore)
-    last = {write.subscription.id: write.subscription for write in recorded.writes}
-    everything = [last[id] for id in sorted(last)]
-    _same(list(store.search(None, None, None, MANY)), everything, "search answers all subscriptions by id.")
-    for customer in {found.customer for found in everything}:
-        theirs = [found for found in everything if found.customer == customer]
-        _same(list(store.search(customer, None, None, MANY)), theirs, "search answers those of a customer.")
-    _check(list(store.search("nobody", None, None, MANY)) == [], "search answers nothing for an unknown customer.")
-    for state in {found.state for found in everything}:
-        there = [found for found in everything if found.state == state]
-        _same(list(store.search(None, (state,), None, MANY)), there, "search answers those in a state.")
-    states = list({found.state for found in everything})[:2]
-    either = [found for found in everything if found.state in states]
-    _same(list(store.search(None, states, None, MANY)), either, "search answers those in any of the states.")
-    _check(list(store.search(None, (), None, MANY)) == [], "search answers nothing when no state will do.")
-    paged, after = list[Any](), None
-    while page := list(store.search(None, None, after, 2)):
-        _check(len(page) <= 2, "search answers no more than the limit.")
-        paged += page
-        after = page[-1].id
-    _same(paged, everything, "Pages of a search, each after the last id, are the whole.")
-
-
-def _invoice_lines_are_taken_once(make: Make, recorded: Recorded) -> None:
-    store = make()
-    assert isinstance(store, InvoiceStore)
-    late = [write for write in recorded.of("by_invoice") if _lines([write])][-1]
-    position = recorded.writes.index(late)
-    customer, lines, early = late.subscription.customer, _lines(recorded.writes), _lines(recorded.writes[:position])
-    theirs = [line for line in lines if line.customer == customer]
-    others = {line.customer for line in lines} - {customer}
-    assert len(theirs) > 2 < len(lines) - len(others), "the recorded lives have customers with several lines"
-    for write in recorded.writes[:position]:
-        store.write(write)
-    first = [attrs.evolve(line, invoice="in_1") for line in theirs if line in early]
-    _check(list(store.invoice_lines("in_1")) == [], "An invoice that took nothing has no lines.")
-    for _ in range(2):
-        taken = list(store.take_invoice_lines(customer, "in_1"))
-        _same(_by_id(taken), _by_id(first), "An invoice takes every open line of its customer; again: the same lines.")
-    for write in recorded.writes[position:]:
-        store.write(write)
-    _repeat_all(store, recorded)
-    taken = list(store.take_invoice_lines(customer, "in_1"))
-    _same(_by_id(taken), _by_id(first), "An invoice that was taken takes no line that came later.")
-    second = [attrs.evolve(line, invoice="in_2") for line in theirs if line not in early]
-    taken = list(store.take_invoice_lines(customer, "in_2"))
-    _same(_by_id(taken), _by_id(second), "The next invoice takes what came later, and no line twice.")
-    _same(_by_id(list(store.invoice_lines("in_1"))), _by_id(first), "invoice_lines answers the lines of an invoice.")
-    _check(list(store.take_invoice_lines(customer, "in_3")) == [], "Each line is in exactly one invoice.")
-    for other in others:
-        expected = [attrs.evolve(line, invoice=f"of {other}") for line in lines if line.customer == other]
-        taken = list(store.take_invoice_lines(other, f"of {other}"))
-        _same(_by_id(taken), _by_id(expected), "An invoice takes no line of another customer.")
+        same(list(store.history(id)), expected, "What is delivered stays in the history.")
 
 
 _CHECKS: Sequence[Callable[[Make, Recorded], None]] = (
@@ -336,41 +270,12 @@ _CHECKS: Sequence[Callable[[Make, Recorded], None]] = (
 # -- saying it
 
 
-def _check(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise AssertionError(sentence)
-
-
-def _same(found: object, expected: object, sentence: str) -> None:
-    if found != expected:
-        raise AssertionError(f"{sentence}\nFound:    {found!r}\nExpected: {expected!r}")
-
-
 def _refuses(store: Store, write: Write, what: str) -> None:
     try:
         store.write(write)
     except ConcurrentChange:
         return
     raise AssertionError(f"{what} raises ConcurrentChange.")
-
-
-def _quietly(store: Store, write: Write, sentence: str = "A repeated write does nothing, whatever came after.") -> None:
-    try:
-        store.write(write)
-    except ConcurrentChange as error:
-        raise AssertionError(f"{sentence} It raised {error!r}.") from error
-
-
-def _filled(make: Make, recorded: Recorded) -> Store:
-    store = make()
-    for write in recorded.writes:
-        store.write(write)
-    return store
-
-
-def _repeat_all(store: Store, recorded: Recorded) -> None:
-    for write in recorded.writes:
-        _quietly(store, write)
 
 
 def _everything(store: Store, recorded: Recorded, *ids: str) -> list[Any]:
@@ -383,10 +288,6 @@ def _everything(store: Store, recorded: Recorded, *ids: str) -> list[Any]:
     return found
 
 
-def _by_id(items: Sequence[Any]) -> list[Any]:
-    return sorted(items, key=lambda item: item.id)
-
-
 def _in_order(entries: Sequence[Entry]) -> bool:
     versions = dict[str, int]()
     for entry in entries:
@@ -394,7 +295,3 @@ def _in_order(entries: Sequence[Entry]) -> bool:
             return False
         versions[entry.subscription] = entry.version
     return True
-
-
-def _lines(writes: Sequence[Write]) -> list[InvoiceLine]:
-    return [line for write in writes for entry in write.entries for line in entry.invoice_lines]

@@ -20,6 +20,7 @@ from subscription_lifecycle.model.payment import (
     PaymentOutcome,
     Processing,
     Refunded,
+    RefundFailed,
 )
 from subscription_lifecycle.model.payment_method import PaymentMethod
 from subscription_lifecycle.ports import LedgerLine
@@ -91,6 +92,7 @@ class FakeGateway:
         self._amounts: dict[str, CaptureRequest] = {}
         self._asked_at: dict[str, datetime] = {}
         self._next: list[str | Declined | Money] = []
+        self._failed_refunds = 0
         self._refusing: str | None = None
         self._clock = clock or (lambda: datetime(2024, 1, 1, tzinfo=UTC))
         self._lock = threading.RLock()
@@ -118,6 +120,13 @@ class FakeGateway:
         """Refunds raise from now on; None: they are made again."""
         self._refusing = why
 
+    def fail_refund(self, reference: str) -> RefundFailed:
+        """A refund that was taken on does not arrive after all: the report of it."""
+        with self._lock:
+            self.refunds = [refund for refund in self.refunds if refund.reference != reference]
+            self._failed_refunds += 1
+            return RefundFailed(f"re_{reference}_{self._failed_refunds}")
+
     def forget(self) -> None:
         """Whatever was told and has not happened yet will not."""
         self._next.clear()
@@ -126,7 +135,8 @@ class FakeGateway:
     def report(self, reference: str, outcome: PaymentOutcome) -> None:
         """What the gateway itself comes to know later: the ledger says so from now on."""
         with self._lock:
-            if isinstance(outcome, Captured) and not isinstance(self.ledger.get(reference), Captured):
+            known = any(capture.reference == reference for capture in self.captures)
+            if isinstance(outcome, Captured) and not known:
                 self._took(self._amounts[reference])
             self.ledger[reference] = outcome
 

@@ -1,9 +1,11 @@
-"""Planted faults: a process that dies before or after an effect, and two processes at once."""
+"""Planted faults: processes that die, effects performed twice, cancelled tasks, and two processes at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal, TypeAlias
 
 from subscription_lifecycle.engine.effects import (
     AskFacts,
@@ -20,12 +22,26 @@ from subscription_lifecycle.engine.effects import (
     Tell,
     VoidPayment,
 )
-from subscription_lifecycle.engine.subscriptions import Subscriptions
+from subscription_lifecycle.engine.subscriptions import AsyncSubscriptions, Subscriptions
 from subscription_lifecycle.machine.decision import Applied, AwaitingPayment
 from subscription_lifecycle.model.actor import Actor
 from subscription_lifecycle.model.charge import Terms
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.payment import PaymentOutcome
+
+__all__ = [
+    "CUTS",
+    "Cut",
+    "Died",
+    "MortalSubscriptions",
+    "Process",
+    "cancel_at_every_effect",
+    "crash_at_every_effect",
+    "interleave",
+    "run_every_effect_twice",
+]
+
+Perform: TypeAlias = Callable[[Effect], Any]
 
 
 class Died(BaseException):
@@ -75,6 +91,136 @@ def crash_at_every_effect(
             check(subs)
             effect += 1
     return died
+
+
+def run_every_effect_twice(
+    make: Callable[[], Subscriptions], act: Callable[[Subscriptions], Any], check: Callable[[Subscriptions], None]
+) -> int:
+    """Run `act` in worlds that perform an effect twice, as durable engines may; `check` each. How many there were.
+
+    One effect after the other, and then all of them, are performed twice in a row; the flow is given the first answer,
+    or the second. What is raised the first time is tried again too.
+    """
+    worlds = 0
+    for answer in (0, 1):
+        only: int | None = 0
+        while only is not None:
+            subs = make()
+            repeating = _Repeating(subs.perform, only, answer)
+            vars(subs)["perform"] = repeating
+            act(subs)
+            if repeating.effects <= only:
+                # There is no such effect: nothing was repeated. Last of all, everything is.
+                subs, only = make(), None
+                vars(subs)["perform"] = _Repeating(subs.perform, None, answer)
+                act(subs)
+            else:
+                only += 1
+            del vars(subs)["perform"]
+            check(subs)
+            worlds += 1
+    return worlds
+
+
+class _Repeating:
+    """Performs one effect twice, or every one."""
+
+    def __init__(self, perform: Perform, only: int | None, answer: int) -> None:
+        self.effects = 0
+        self._perform, self._only, self._answer = perform, only, answer
+
+    def __call__(self, effect: Effect) -> Any:
+        number, self.effects = self.effects, self.effects + 1
+        if self._only not in (None, number):
+            return self._perform(effect)
+        tries = [self._try(effect), self._try(effect)]
+        answer, error = tries[self._answer]
+        if error is not None:
+            raise error
+        return answer
+
+    def _try(self, effect: Effect) -> tuple[Any, Exception | None]:
+        try:
+            return self._perform(effect), None
+        except Exception as error:
+            return None, error
+
+
+Cut: TypeAlias = Literal["before", "during", "after recovery"]
+"""When the effect of a cancelled task is performed: never; though nobody hears of it; or only when all has recovered,
+as by a worker thread that was held up."""
+CUTS: tuple[Cut, ...] = ("before", "during", "after recovery")
+
+
+async def cancel_at_every_effect(
+    make: Callable[[], AsyncSubscriptions],
+    act: Callable[[AsyncSubscriptions], Awaitable[Any]],
+    check: Callable[[AsyncSubscriptions], Awaitable[None]],
+    *,
+    cuts: Sequence[Cut] = CUTS,
+) -> int:
+    """Run `act` in worlds whose task is cancelled at each effect; each recovers by a sweep; `check` each. How many.
+
+    The effect is not performed; or it is, and its answer is lost; or it is performed when the sweep is over already.
+    """
+    cancelled = 0
+    for cut in cuts:
+        effect = 0
+        while True:
+            subs = make()
+            cutting = _Cutting(subs.perform, effect, cut)
+            vars(subs)["perform"] = cutting
+            try:
+                await asyncio.ensure_future(act(subs))
+            except asyncio.CancelledError:
+                if not cutting.cut:
+                    # Not ours: whoever awaits this was cancelled.
+                    raise
+            del vars(subs)["perform"]
+            if not cutting.cut:
+                break
+            await subs.sweep()
+            if cutting.left is not None:
+                await cutting.late()
+                await subs.sweep()
+            await check(subs)
+            cancelled += 1
+            effect += 1
+    return cancelled
+
+
+class _Cutting:
+    """Cancels the task that asks for one effect."""
+
+    def __init__(self, perform: Perform, fatal: int, cut: Cut) -> None:
+        self.cut = False
+        self.left: Effect | None = None
+        self._effects = 0
+        self._perform, self._fatal, self._when = perform, fatal, cut
+
+    def __call__(self, effect: Effect) -> Any:
+        number, self._effects = self._effects, self._effects + 1
+        return self._end(effect) if number == self._fatal else self._perform(effect)
+
+    async def late(self) -> None:
+        """What was held up is performed now; what it answers or raises, nobody hears."""
+        if self.left is not None:
+            await asyncio.gather(self._performed(self.left), return_exceptions=True)
+
+    async def _end(self, effect: Effect) -> None:
+        self.cut = True
+        if self._when == "during":
+            await asyncio.gather(self._performed(effect), return_exceptions=True)
+        elif self._when == "after recovery":
+            self.left = effect
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+    async def _performed(self, effect: Effect) -> Any:
+        answer = await asyncio.to_thread(self._perform, effect)
+        return await answer if inspect.isawaitable(answer) else answer
 
 
 Result = Applied | AwaitingPayment

@@ -7,6 +7,7 @@ any effect, keys that are used again.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -21,10 +22,11 @@ from subscription_lifecycle.errors import LifecycleError, Refused
 from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.model.actor import SYSTEM, Actor
 from subscription_lifecycle.model.command import Command
-from subscription_lifecycle.model.payment import Captured, Declined
+from subscription_lifecycle.model.money import Money
+from subscription_lifecycle.model.payment import Captured, ChargebackReversed, ChargedBack, Declined, PaymentOutcome
 from subscription_lifecycle.model.payment_method import PaymentMethod
 from subscription_lifecycle.ports import Store, Stored
-from subscription_lifecycle.standard.commands import Cancel, Reactivate
+from subscription_lifecycle.standard.commands import Cancel, Reactivate, Refund
 from subscription_lifecycle.testing import laws as every
 from subscription_lifecycle.testing import strategies
 from subscription_lifecycle.testing.fakes import FakeClock, FakeGateway
@@ -45,6 +47,7 @@ JUMPS = (
     timedelta(days=95),
     timedelta(days=400),
 )
+FATES = ("decline", "decline hard", "action", "process", "time out", "time out charged", "other amount")
 
 
 class LifecycleMachine(RuleBasedStateMachine):
@@ -150,7 +153,7 @@ class LifecycleMachine(RuleBasedStateMachine):
 
     # What payments do
 
-    @rule(fate=st.sampled_from(("decline", "decline hard", "action", "process", "time out", "time out charged")))
+    @rule(fate=st.sampled_from(FATES))
     def next_payment(self, fate: str) -> None:
         match fate:
             case "decline":
@@ -161,6 +164,8 @@ class LifecycleMachine(RuleBasedStateMachine):
                 self.gateway.require_action_next()
             case "process":
                 self.gateway.process_next()
+            case "other amount":
+                self.gateway.take_next(Money(7, "EUR"))
             case _:
                 self.gateway.time_out_next(charged=fate == "time out charged")
 
@@ -171,11 +176,58 @@ class LifecycleMachine(RuleBasedStateMachine):
         if not self._open_payments():
             return
         reference = self._open_payments()[-1]
-        outcome = Captured(f"ch_{reference}", self.clock()) if paid else Declined("authentication_failed")
+        taken = [capture.amount for capture in self.gateway.captures if capture.reference == reference]
+        captured = Captured(f"ch_{reference}", self.clock(), taken[0] if taken else None)
+        outcome = captured if paid else Declined("authentication_failed")
         self.gateway.report(reference, outcome)
         for _ in range(1 + twice):
             self.subs.report_payment(reference, outcome)
         self._check(f"report {outcome}", before, moved=moved)
+
+    @rule()
+    def an_operator_gives_a_wrong_sum_back(self) -> None:
+        before, moved = self._stored(), self._moved()
+        if before.attempt is None or before.attempt.payment.status != "mismatched":
+            return
+        reference, outcome = before.attempt.reference, Declined("given_back")
+        self.gateway.captures = [capture for capture in self.gateway.captures if capture.reference != reference]
+        self.gateway.report(reference, outcome)
+        self.subs.report_payment(reference, outcome)
+        self._check(f"report {outcome}", before, moved=moved)
+
+    @rule(data=st.data(), returned=st.sampled_from((None, "before", "after")), twice=st.booleans())
+    def the_bank_takes_it_back(self, data: st.DataObject, returned: str | None, twice: bool) -> None:
+        """A payment of the past is charged back, and perhaps that is undone; either may be heard of first."""
+        paid = [capture.reference for capture in self.gateway.captures]
+        if not paid:
+            return
+        before, moved = self._stored(), self._moved()
+        reference = data.draw(st.sampled_from(paid), "reference")
+        dispute, undone = ChargedBack(f"dp_{reference}"), ChargebackReversed(f"dp_{reference}")
+        told: list[PaymentOutcome] = [dispute]
+        if returned is not None:
+            told.insert(1 if returned == "after" else 0, undone)
+        self.gateway.report(reference, dispute if returned is None else undone)
+        for outcome in told * (1 + twice):
+            self.subs.report_payment(reference, outcome)
+        self.customers_only = False
+        self._check(f"{' and '.join(str(outcome) for outcome in told)}", before, moved=moved)
+
+    @rule(data=st.data(), fails=st.booleans())
+    def money_goes_back(self, data: st.DataObject, fails: bool) -> None:
+        """Support refunds a payment, and perhaps the refund does not arrive."""
+        paid = [capture.reference for capture in self.gateway.captures]
+        if not paid or Refund not in self.commands:
+            return
+        before, moved = self._stored(), self._moved()
+        reference = data.draw(st.sampled_from(paid), "reference")
+        self.keys += 1
+        self._acts(strategies.SUPPORT)
+        with contextlib.suppress(LifecycleError):
+            self.subs.execute(ID, Refund(reference), by=strategies.SUPPORT, idempotency_key=f"key-{self.keys}")
+        if fails and any(refund.reference == reference for refund in self.gateway.refunds):
+            self.subs.report_payment(reference, self.gateway.fail_refund(reference))
+        self._check(f"refund {reference}", before, moved=moved)
 
     # What machines do
 
@@ -274,6 +326,7 @@ class LifecycleMachine(RuleBasedStateMachine):
         self.gateway.forget()
         while self._open_payments():
             self.gateway_reports(paid=True, twice=False)
+        self.an_operator_gives_a_wrong_sum_back()
         for _ in range(3):
             self.clock.set(self.clock() + timedelta(days=40))
             self.sweep()
@@ -319,4 +372,4 @@ def lifecycle_machine(
 
 
 def _for_people(kind: type[Command]) -> bool:
-    return kind.__name__ not in ("FailPayment", "CancelAsScheduled", "ReportInvoice")
+    return kind.__name__ not in ("FailPayment", "SettlePayment", "CancelAsScheduled", "ReportInvoice")

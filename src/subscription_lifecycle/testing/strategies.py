@@ -157,6 +157,8 @@ def standard_commands() -> Mapping[type[Command], st.SearchStrategy[Any]]:
         commands.SetRecurringBilling: st.builds(commands.SetRecurringBilling, st.booleans()),
         commands.RetryPayment: st.just(commands.RetryPayment()),
         commands.PayArrears: st.builds(commands.PayArrears, st.none() | payment_methods),
+        commands.WriteOff: st.builds(commands.WriteOff, _texts),
+        commands.Refund: st.builds(commands.Refund, names, st.none() | money("EUR", least=1), _texts),
         commands.ForgiveArrears: st.builds(commands.ForgiveArrears, _texts),
         commands.ChangePaymentMethod: st.builds(commands.ChangePaymentMethod, payment_methods),
         commands.Correct: st.builds(commands.Correct, reason=_texts, next_billing_date=st.none() | days),

@@ -30,10 +30,14 @@ def make_durable(engine: Engine) -> Engine:
 
 def sqlite_engine(url: URL) -> Engine:
     """An engine of our own. In memory one connection is the whole database: threads take turns on it."""
-    if url.database in (None, "", ":memory:") or "memory" in url.query.get("mode", ""):
+    if in_memory(url):
         threads = {"check_same_thread": False}
         return make_durable(create_engine(url, poolclass=QueuePool, pool_size=1, max_overflow=0, connect_args=threads))
     return make_durable(create_engine(url))
+
+
+def in_memory(url: URL) -> bool:
+    return url.database in (None, "", ":memory:") or "memory" in url.query.get("mode", "")
 
 
 def _configure(connection: Any, _: Any) -> None:

@@ -13,7 +13,9 @@ from sqlalchemy import (
     delete,
     exists,
     false,
+    func,
     insert,
+    or_,
     select,
     true,
     update,
@@ -23,10 +25,31 @@ from sqlalchemy.sql import ClauseElement
 
 from subscription_lifecycle.adapters.sqlalchemy.tables import add_tables
 from subscription_lifecycle.errors import InvalidValue
+from subscription_lifecycle.model import validation
 
 _INSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
+_DRIVERS: Final = {("sqlite", "pysqlite"), ("postgresql", "psycopg")}
+_TAKING: Final = 0x6C69_6E65
+"""Keeps our advisory locks apart from a host's."""
+
 Row = dict[str, Any]
+
+
+def storable(field: str, text: str) -> None:
+    """Raises InvalidValue for text that some database refuses: NUL, or half a character."""
+    if "\0" in text or not _is_unicode(text):
+        raise InvalidValue(field, f"{validation.brief(text)} has characters that are none", "Remove them.")
+
+
+def _is_unicode(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Statement:
@@ -65,6 +88,9 @@ class Statement:
             cursor.executemany(self._sql, [self._given(row) for row in rows])
 
     def _given(self, parameters: Row) -> Any:
+        for name, value in parameters.items():
+            if isinstance(value, str):
+                storable(name, value)
         if self._order is None:
             return {**self._fixed, **parameters}
         return [parameters[name] if name in parameters else self._fixed[name] for name in self._order]
@@ -74,9 +100,11 @@ class Statements:
     """What the store says to its database. Column names beside `new_…` are what is looked for."""
 
     def __init__(self, dialect: Dialect, schema: str | None) -> None:
-        if dialect.name not in _INSERTS:
+        if (dialect.name, dialect.driver) not in _DRIVERS:
             raise InvalidValue(
-                "engine_or_url", f"{dialect.name} is not supported", f"Use {' or '.join(sorted(_INSERTS))}."
+                "engine_or_url",
+                f"{dialect.name} through {dialect.driver} is not supported",
+                f"Use {' or '.join('+'.join(names) for names in sorted(_DRIVERS))}.",
             )
         self._upsert = _INSERTS[dialect.name]
         self._dialect = dialect
@@ -86,6 +114,8 @@ class Statements:
         self._claims(tables.claims)
         self._lines(tables.invoice_lines)
         self._parked(tables.parked)
+        self._failures(tables.failures)
+        self._names(tables.payment_names)
 
     def _made(self, clause: ClauseElement) -> Statement:
         return Statement(clause, self._dialect)
@@ -98,7 +128,9 @@ class Statements:
             .scalar_subquery()
         )
         self.load = self._made(select(of.document, of.attempt, answer).where(of.id == bindparam("id")))
-        new: dict[str, Any] = {column.name: bindparam(f"new_{column.name}") for column in of}
+        new: dict[str, Any] = {
+            column.name: bindparam(f"new_{column.name}") for column in of if column is not of.leased_until
+        }
         self.create = self._made(self._upsert(table).values(new).on_conflict_do_nothing(index_elements=["id"]))
         written = exists().where(entries.c.subscription == bindparam("id"), entries.c.write_id == bindparam("write_id"))
         self.replace = self._made(
@@ -109,6 +141,27 @@ class Statements:
         self.written = self._made(select(written))
         self.due = self._made(
             select(of.id).where(of.due_at <= bindparam("until")).order_by(of.due_at, of.id).limit(bindparam("limit"))
+        )
+        free = (
+            select(of.id)
+            .where(
+                of.due_at <= bindparam("until"),
+                or_(of.leased_until.is_(None), of.leased_until <= bindparam("until")),
+            )
+            .order_by(of.due_at, of.id)
+            .limit(bindparam("limit"))
+            .with_for_update(skip_locked=True)
+            .cte("free")
+        )
+        self.lease = self._made(
+            update(table)
+            .where(of.id.in_(select(free.c.id)))
+            .values(leased_until=bindparam("expires"))
+            .returning(of.due_at, of.id)
+        )
+        # Nobody else writes this subscription until the transaction ends.
+        self.hold = self._made(
+            update(table).where(of.id == bindparam("id"), of.version == bindparam("current")).values(version=of.version)
         )
         upsert = self._upsert(keys)
         self.answer = self._made(
@@ -136,6 +189,37 @@ class Statements:
             .values(delivered=true())
         )
 
+        self.offered = self._made(
+            update(table)
+            .where(of.subscription == bindparam("id"), of.version == bindparam("entry"))
+            .values(delivered=false())
+        )
+
+    def _failures(self, table: Table) -> None:
+        of = table.c
+        this = (of.subscription == bindparam("id"), of.version == bindparam("entry"))
+        upsert = self._upsert(table).values(
+            subscription=bindparam("id"),
+            version=bindparam("entry"),
+            failed=bindparam("times"),
+            error=bindparam("error"),
+            parked=bindparam("parked"),
+        )
+        key = ["subscription", "version"]
+        self.failed = self._made(
+            upsert.on_conflict_do_update(
+                index_elements=key, set_={"failed": of.failed + 1, "error": upsert.excluded.error}
+            ).returning(of.failed)
+        )
+        self.set_aside = self._made(upsert.on_conflict_do_update(index_elements=key, set_={"parked": true()}))
+        self.recovered = self._made(delete(table).where(*this, of.parked == false()))
+        self.taken_back = self._made(delete(table).where(*this, of.parked == true()))
+        self.aside = self._made(select(of.subscription, of.version, of.error).where(of.parked == true()))
+
+    def _names(self, table: Table) -> None:
+        self.remember = self._made(self._upsert(table).on_conflict_do_nothing(index_elements=["reference"]))
+        self.recall = self._made(select(table.c.gateway_id).where(table.c.reference == bindparam("reference")))
+
     def _claims(self, table: Table) -> None:
         self.claim = self._made(self._upsert(table).on_conflict_do_nothing(index_elements=["claim"]))
         self.claimed_by = self._made(select(table.c.subscription).where(table.c.claim == bindparam("claim")))
@@ -151,6 +235,13 @@ class Statements:
             .where(of.customer == bindparam("of_customer"), of.invoice.is_(None), untouched)
             .values(invoice=bindparam("new_invoice"))
         )
+        # Two who take for one invoice, and one of them after a line that came later, must not both find it untouched;
+        # and two who take the same lines wait for each other at the first of them, not one at each.
+        locks = [
+            func.pg_advisory_xact_lock(func.hashtextextended(bindparam(name), _TAKING + number))
+            for number, name in enumerate(("customer", "invoice"))
+        ]
+        self.only_one_takes = None if self._dialect.name == "sqlite" else self._made(select(*locks))
         self.lines = self._made(select(of.document).where(of.invoice == bindparam("of_invoice")).order_by(of.id))
 
     def _parked(self, table: Table) -> None:
@@ -158,4 +249,4 @@ class Statements:
         kept = {name: upsert.excluded[name] for name in ("version", "error")}
         self.park = self._made(upsert.on_conflict_do_update(index_elements=["subscription"], set_=kept))
         self.unpark = self._made(delete(table).where(table.c.subscription == bindparam("id")))
-        self.parked = self._made(select(table).order_by(table.c.subscription))
+        self.parked = self._made(select(table.c.subscription, table.c.version, table.c.error))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
-from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, make_url, select
+from sqlalchemy import URL, Engine, MetaData, create_engine, make_url, select
 from sqlalchemy.exc import ArgumentError
 
 from subscription_lifecycle import documents
 from subscription_lifecycle.adapters.sqlalchemy.migrations import migrate
+from subscription_lifecycle.adapters.sqlalchemy.mirror import BrokeOut, Mirror, mirrored, plain, said, time_limit
+from subscription_lifecycle.adapters.sqlalchemy.postgresql import NAMES, postgresql_engine
 from subscription_lifecycle.adapters.sqlalchemy.sqlite import sqlite_engine
-from subscription_lifecycle.adapters.sqlalchemy.statements import Row, Statements
+from subscription_lifecycle.adapters.sqlalchemy.statements import Row, Statements, storable
 from subscription_lifecycle.adapters.sqlalchemy.tables import add_tables
 from subscription_lifecycle.adapters.sqlalchemy.transactions import Transactions
 from subscription_lifecycle.errors import ConcurrentChange, InvalidValue
@@ -24,22 +28,11 @@ from subscription_lifecycle.model.charge import InvoiceLine
 from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.model.state import State
 from subscription_lifecycle.model.subscription import Subscription
-from subscription_lifecycle.ports import Answer, Attempt, ClaimTaken, Stored, Write
-
-Mirror = Callable[[Connection, Subscription], None]
-"""Copies a new snapshot into a table of the host, on the connection and in the transaction of ours."""
+from subscription_lifecycle.ports import Answer, Attempt, ClaimTaken, Parked, Stored, Write
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-
-
-@attrs.frozen
-class Parked:
-    """A snapshot that the mirror failed to copy. It is forgotten when the mirror next succeeds for the subscription."""
-
-    subscription: str
-    version: int
-    error: str
+_MOST_ASKED: Final = 10_000
 
 
 @attrs.frozen
@@ -53,26 +46,37 @@ class _Rows:
 
 
 class SQLStore:
-    """Subscriptions in tables called `lifecycle_…`. May be shared between threads.
+    """Subscriptions in tables called `lifecycle_…`, on SQLite or PostgreSQL. May be shared between threads.
 
     Given a URL (or the path of an SQLite file, as a Path) it makes an engine, creates the tables or brings them up to
-    date, and is usable at once; SQLite then runs with WAL and `synchronous=FULL`. Given an Engine it leaves settings
-    and tables alone: call `make_durable(engine)` for SQLite, and `migrate()`, or let your own migrations make what
-    `add_tables` adds. `schema` is where the tables are.
+    date, and is usable at once; SQLite then runs with WAL and `synchronous=FULL`, and "postgresql://…" goes through
+    psycopg 3. Given an Engine it leaves settings and tables alone: call `make_durable(engine)` for SQLite, and
+    `migrate()`, or let your own migrations make what `add_tables` adds. `schema` is where the tables are.
 
     `mirror(connection, subscription)` is called in the transaction of every write, after ours, in a savepoint. What it
-    raises undoes its own work only; the fact stands, and `parked()` shows what was missed.
+    raises undoes its own work only; the fact stands, and `parked()` shows what was missed. It runs in a thread of its
+    own, in the caller's context; one that has not ended after `mirror_seconds` is given up with its transaction, and
+    the fact is written without it. (Where the database is one connection, as SQLite in memory, it runs in the caller's
+    thread for as long as it likes.) What becomes of a payment that this object did not ask for itself is on record
+    before the mirror is called, in a transaction of its own: who asked may have been ended by the mirror.
     """
 
     def __init__(
-        self, engine_or_url: Engine | URL | Path | str, schema: str | None = None, mirror: Mirror | None = None
+        self,
+        engine_or_url: Engine | URL | Path | str,
+        schema: str | None = None,
+        mirror: Mirror | None = None,
+        *,
+        mirror_seconds: float = 10,
     ) -> None:
         self._owned = not isinstance(engine_or_url, Engine)
         self.engine = engine_or_url if isinstance(engine_or_url, Engine) else _engine(engine_or_url)
         self.schema = schema
-        self._mirror = mirror
-        self._transactions = Transactions(self.engine)
         self._sql = Statements(self.engine.dialect, schema)
+        self._mirror = mirror
+        self._mirror_seconds = time_limit(self.engine, _positive(mirror_seconds))
+        self._asked_here = _Asked()
+        self._transactions = Transactions(self.engine)
         if self._owned:
             # Whoever forgets to close it leaves no connection behind.
             weakref.finalize(self, self.engine.dispose)
@@ -106,16 +110,10 @@ class SQLStore:
         if self._mirror is None:
             with self._transactions.writing() as cursor:
                 self._written(cursor, write, rows)
-            return
-        try:
-            with self._transactions.sharing() as (connection, cursor):
-                if self._written(cursor, write, rows):
-                    self._mirrored(connection, cursor, write.subscription)
-        except _MirrorBrokeOut as broke:
-            # It ended our transaction, one way or the other. The write is idempotent: it is made without the mirror.
-            with self._transactions.writing() as cursor:
-                self._written(cursor, write, rows)
-                self._park(cursor, write.subscription, broke)
+        elif self._asked_here.all_of(write):
+            self._write_mirrored(self._mirror, write, rows)
+        else:
+            self._write_and_mirror(self._mirror, write, rows)
 
     def history(self, id: str, /) -> Sequence[Entry]:
         with self._transactions.reading() as cursor:
@@ -133,11 +131,18 @@ class SQLStore:
         with self._transactions.reading() as cursor:
             return self._sql.due.all(cursor, until=_microseconds(until), limit=limit)
 
+    def lease(self, until: datetime, limit: int, expires: datetime, /) -> Sequence[str]:
+        parameters: Row = {"until": _microseconds(until), "limit": limit, "expires": _microseconds(expires)}
+        with self._transactions.writing() as cursor:
+            return [id for _, id in sorted(self._sql.lease.run(cursor, **parameters).fetchall())]
+
     def search(
         self, customer: str | None, states: Sequence[State] | None, after: str | None, limit: int, /
     ) -> Sequence[Subscription]:
         table = add_tables(MetaData(), self.schema).subscriptions.c
         query = select(table.document).order_by(table.id).limit(limit)
+        for field, text in {"customer": customer, "after": after}.items():
+            storable(field, text or "")
         if customer is not None:
             query = query.where(table.customer == customer)
         if states is not None:
@@ -156,15 +161,20 @@ class SQLStore:
         return tuple([documents.from_json(Entry, text) for text in texts])
 
     def delivered(self, entries: Sequence[Entry], /) -> None:
-        rows: list[Row] = [{"id": entry.subscription, "entry": entry.version} for entry in entries]
+        # In one order, so that two who deliver the same never wait for each other.
+        marked = sorted({(entry.subscription, entry.version) for entry in entries})
+        rows: list[Row] = [{"id": id, "entry": version} for id, version in marked]
         if rows:
             with self._transactions.writing() as cursor:
                 self._sql.delivered.many(cursor, rows)
+                self._sql.recovered.many(cursor, rows)
 
     # -- invoice lines
 
     def take_invoice_lines(self, customer: str, invoice: str, /) -> Sequence[InvoiceLine]:
         with self._transactions.writing() as cursor:
+            if self._sql.only_one_takes is not None:
+                self._sql.only_one_takes.run(cursor, customer=customer, invoice=invoice)
             self._sql.take_lines.run(cursor, of_customer=customer, new_invoice=invoice)
             return self._lines_of(cursor, invoice)
 
@@ -176,32 +186,95 @@ class SQLStore:
         texts = self._sql.lines.all(cursor, of_invoice=invoice)
         return [attrs.evolve(documents.from_json(InvoiceLine, text), invoice=invoice) for text in texts]
 
+    def failed(self, entry: Entry, error: str, /) -> int:
+        row: Row = {"id": entry.subscription, "entry": entry.version, "error": plain(error)}
+        with self._transactions.writing() as cursor:
+            count: int = self._sql.failed.one(cursor, **row, times=1, parked=False)
+        return count
+
+    def park(self, entry: Entry, /) -> None:
+        row: Row = {"id": entry.subscription, "entry": entry.version}
+        with self._transactions.writing() as cursor:
+            if self._sql.delivered.changed(cursor, **row):
+                self._sql.set_aside.run(cursor, **row, times=0, error="", parked=True)
+
+    def unpark(self, subscription: str, version: int, /) -> None:
+        row: Row = {"id": subscription, "entry": version}
+        with self._transactions.writing() as cursor:
+            if self._sql.taken_back.changed(cursor, **row):
+                self._sql.offered.run(cursor, **row)
+
+    def parked(self) -> Sequence[Parked]:
+        with self._transactions.reading() as cursor:
+            entries = [Parked("entry", *row) for row in self._sql.aside.run(cursor).fetchall()]
+        with self._transactions.reading() as cursor:
+            missed = [Parked("mirror", *row) for row in self._sql.parked.run(cursor).fetchall()]
+        return tuple(sorted(entries + missed, key=lambda parked: (parked.subscription, parked.version)))
+
+    # -- the gateway's names
+
+    def remember(self, reference: str, gateway_id: str, /) -> str:
+        row = {
+            "reference": validation.named("reference", reference),
+            "gateway_id": validation.named("gateway_id", gateway_id),
+        }
+        with self._transactions.writing() as cursor:
+            self._sql.remember.run(cursor, **row)
+            stays: str = self._sql.recall.one(cursor, reference=reference)
+        return stays
+
+    def recall(self, reference: str, /) -> str | None:
+        with self._transactions.reading() as cursor:
+            found: str | None = self._sql.recall.one(cursor, reference=reference)
+        return found
+
     # -- the mirror
 
-    def parked(self) -> tuple[Parked, ...]:
-        """What the mirror failed to copy, by subscription."""
-        with self._transactions.reading() as cursor:
-            return tuple(Parked(*row) for row in self._sql.parked.run(cursor).fetchall())
-
-    def _mirrored(self, connection: Connection, cursor: Any, subscription: Subscription) -> None:
-        assert self._mirror is not None
-        transaction = connection.get_transaction()
-        savepoint = connection.begin_nested()
+    def _write_mirrored(self, mirror: Mirror, write: Write, rows: _Rows) -> None:
         try:
-            self._mirror(connection, subscription)
-            if connection.get_nested_transaction() is not savepoint or connection.get_transaction() is not transaction:
-                raise _MirrorBrokeOut("it ended a transaction that was not its own")
-            savepoint.commit()
-        except Exception as error:
-            if not savepoint.is_active or connection.get_transaction() is not transaction:
-                raise _MirrorBrokeOut(_said(error)) from error
-            savepoint.rollback()
-            self._park(cursor, subscription, error)
-        else:
-            self._sql.unpark.run(cursor, id=subscription.id)
+            with self._transactions.sharing() as (connection, cursor):
+                new = self._written(cursor, write, rows)
+                if new:
+                    self._mirrored(mirror, connection, cursor, write.subscription)
+        except BrokeOut as broke:
+            # Our transaction ended, one way or the other. The write is idempotent: it is made without the mirror.
+            with self._transactions.writing() as cursor:
+                new = self._written(cursor, write, rows)
+                self._missed(cursor, write.subscription, broke)
+        if new:
+            self._asked_here.note(write)
 
-    def _park(self, cursor: Any, subscription: Subscription, error: Exception) -> None:
-        self._sql.park.run(cursor, subscription=subscription.id, version=subscription.version, error=_said(error))
+    def _write_and_mirror(self, mirror: Mirror, write: Write, rows: _Rows) -> None:
+        """The fact first: whoever asked for this payment is gone, and the mirror may be why."""
+        subscription = write.subscription
+        with self._transactions.writing() as cursor:
+            if not self._written(cursor, write, rows):
+                return
+            self._missed(cursor, subscription, BrokeOut("it was begun and has not ended"))
+        # From here on the fact is on record, and nothing that goes wrong may say otherwise.
+        with contextlib.suppress(Exception):
+            try:
+                with self._transactions.sharing() as (connection, cursor):
+                    if self._held(cursor, subscription):
+                        self._mirrored(mirror, connection, cursor, subscription)
+            except BrokeOut as broke:
+                with self._transactions.writing() as cursor:
+                    self._missed(cursor, subscription, broke)
+
+    def _mirrored(self, mirror: Mirror, connection: Any, cursor: Any, subscription: Subscription) -> None:
+        failure = mirrored(mirror, connection, subscription, self._mirror_seconds)
+        if failure is None:
+            self._sql.unpark.run(cursor, id=subscription.id)
+        else:
+            self._missed(cursor, subscription, failure)
+
+    def _missed(self, cursor: Any, subscription: Subscription, error: Exception) -> None:
+        """Not where somebody has written since: they mirrored what they wrote."""
+        if self._held(cursor, subscription):
+            self._sql.park.run(cursor, subscription=subscription.id, version=subscription.version, error=said(error))
+
+    def _held(self, cursor: Any, subscription: Subscription) -> bool:
+        return self._sql.hold.changed(cursor, id=subscription.id, current=subscription.version)
 
     # -- inside a transaction
 
@@ -221,7 +294,7 @@ class SQLStore:
         except self._transactions.conflict as error:
             raise ConcurrentChange(id) from error
         sql.answer.many(cursor, rows.answers)
-        for claim in write.claims:
+        for claim in sorted(write.claims):
             mine = sql.claim.changed(cursor, claim=claim, subscription=id)
             if not mine and sql.claimed_by.one(cursor, claim=claim) != id:
                 raise ClaimTaken(claim)
@@ -229,13 +302,37 @@ class SQLStore:
         return True
 
 
-class _MirrorBrokeOut(Exception):
-    """The mirror ended our transaction."""
+class _Asked:
+    """The open payments that one store object reserved itself: whoever did is alive, and was not ended by a mirror."""
+
+    def __init__(self) -> None:
+        self._references: dict[str, None] = {}
+
+    def all_of(self, write: Write) -> bool:
+        return all(reference in self._references for reference in _told(write))
+
+    def note(self, write: Write) -> None:
+        if write.attempt is not None and any(entry.event == "attempted" for entry in write.entries):
+            self._references[write.attempt.reference] = None
+            # Who was forgotten is only mirrored a little later.
+            for oldest in list(self._references)[:-_MOST_ASKED]:
+                self._references.pop(oldest, None)
+        elif write.attempt is None:
+            for reference in _told(write):
+                self._references.pop(reference, None)
 
 
-def _said(error: Exception) -> str:
-    said = str(error) if isinstance(error, _MirrorBrokeOut) else f"{type(error).__name__}: {error}"
-    return said.encode("ascii", "backslashreplace").decode().replace("\0", "\\x00")
+def _told(write: Write) -> list[str]:
+    """The payments that a write says something of."""
+    return [entry.payment.reference for entry in write.entries if entry.payment and entry.event != "attempted"]
+
+
+def _positive(seconds: float) -> float:
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < threading.TIMEOUT_MAX:
+        raise InvalidValue(
+            "mirror_seconds", f"{validation.brief(seconds)} is no time to wait", "Pass a number of seconds above zero."
+        )
+    return seconds
 
 
 def _engine(url: URL | Path | str) -> Engine:
@@ -247,6 +344,8 @@ def _engine(url: URL | Path | str) -> Engine:
             f"{validation.brief(url)} is no database URL",
             'Pass an Engine, or a URL such as "sqlite:///subscriptions.db".',
         ) from error
+    if made.get_backend_name() in NAMES:
+        return postgresql_engine(made)
     return sqlite_engine(made) if made.get_backend_name() == "sqlite" else create_engine(made)
 
 

@@ -10,15 +10,22 @@ from typing import Any, Final
 
 import attrs
 from sqlalchemy import BigInteger, Boolean, Column, Index, MetaData, PrimaryKeyConstraint, String, Table, Text, false
+from sqlalchemy.dialects import postgresql
 
 PREFIX: Final = "lifecycle_"
 VERSION_TABLE: Final = "lifecycle_alembic_version"
 NAME: Final = 255
+# Names are put in order by their bytes, whatever language a database speaks: as SQLite and Python do.
+_NAME: Final = String(NAME).with_variant(postgresql.VARCHAR(NAME, collation="C"), "postgresql")
+_LONG_NAME: Final = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
 
 @attrs.frozen
 class Tables:
-    """Ours in a host's metadata. `versions` says which migration made them."""
+    """Ours in a host's metadata.
+
+    `parked` is what the mirror missed, `failures` what listeners failed on; `versions` says which migration made them.
+    """
 
     subscriptions: Table
     entries: Table
@@ -26,13 +33,16 @@ class Tables:
     claims: Table
     invoice_lines: Table
     parked: Table
+    failures: Table
+    payment_names: Table
     versions: Table
 
 
 def add_tables(metadata: MetaData, schema: str | None = None) -> Tables:
     """Add our tables to a metadata, so that autogenerate knows them and drops nothing. Twice gives the same tables.
 
-    `migrate` creates them and brings them up to date; who lets their own migrations do it never calls `migrate`.
+    `migrate` creates them and brings them up to date. Where a host's own migrations made them they do that too, and
+    `migrate` leaves them alone.
     """
 
     def table(name: str, *parts: Any) -> Table:
@@ -41,7 +51,7 @@ def add_tables(metadata: MetaData, schema: str | None = None) -> Tables:
 
     return Tables(
         _subscriptions(table), _entries(table), _keys(table), _claims(table), _lines(table), _parked(table),
-        _versions(table),
+        _failures(table), _payment_names(table), _versions(table),
     )  # fmt: skip
 
 
@@ -53,13 +63,14 @@ def overlook(item: Any, name: str | None, kind: str, reflected: bool, compared_t
 def _subscriptions(table: Any) -> Table:
     made: Table = table(
         "subscriptions",
-        Column("id", String(NAME), nullable=False),
+        Column("id", _NAME, nullable=False),
         Column("version", BigInteger, nullable=False),
-        Column("customer", String(NAME), nullable=False),
-        Column("state", String(NAME), nullable=False),
+        Column("customer", _NAME, nullable=False),
+        Column("state", _NAME, nullable=False),
         Column("due_at", BigInteger),
         Column("document", Text, nullable=False),
         Column("attempt", Text),
+        Column("leased_until", BigInteger),
         PrimaryKeyConstraint("id", name="lifecycle_subscriptions_pkey"),
         Index("lifecycle_subscriptions_due", "due_at", "id"),
         Index("lifecycle_subscriptions_customer", "customer", "id"),
@@ -72,10 +83,10 @@ def _entries(table: Any) -> Table:
     delivered = Column("delivered", Boolean, nullable=False)
     made: Table = table(
         "entries",
-        Column("subscription", String(NAME), nullable=False),
+        Column("subscription", _NAME, nullable=False),
         Column("version", BigInteger, nullable=False),
-        Column("write_id", Text, nullable=False),
-        Column("reference", String(NAME)),
+        Column("write_id", _LONG_NAME, nullable=False),
+        Column("reference", _NAME),
         Column("effective_at", BigInteger, nullable=False),
         Column("recorded_at", BigInteger, nullable=False),
         delivered,
@@ -96,8 +107,8 @@ def _entries(table: Any) -> Table:
 def _keys(table: Any) -> Table:
     made: Table = table(
         "keys",
-        Column("subscription", String(NAME), nullable=False),
-        Column("key", String(NAME), nullable=False),
+        Column("subscription", _NAME, nullable=False),
+        Column("key", _NAME, nullable=False),
         Column("document", Text, nullable=False),
         PrimaryKeyConstraint("subscription", "key", name="lifecycle_keys_pkey"),
     )
@@ -107,19 +118,19 @@ def _keys(table: Any) -> Table:
 def _claims(table: Any) -> Table:
     made: Table = table(
         "claims",
-        Column("claim", Text, nullable=False),
-        Column("subscription", String(NAME), nullable=False),
+        Column("claim", _LONG_NAME, nullable=False),
+        Column("subscription", _NAME, nullable=False),
         PrimaryKeyConstraint("claim", name="lifecycle_claims_pkey"),
     )
     return made
 
 
 def _lines(table: Any) -> Table:
-    invoice = Column("invoice", String(NAME))
+    invoice = Column("invoice", _NAME)
     made: Table = table(
         "invoice_lines",
-        Column("id", Text, nullable=False),
-        Column("customer", String(NAME), nullable=False),
+        Column("id", _LONG_NAME, nullable=False),
+        Column("customer", _NAME, nullable=False),
         invoice,
         Column("document", Text, nullable=False),
         PrimaryKeyConstraint("id", name="lifecycle_invoice_lines_pkey"),
@@ -135,10 +146,33 @@ def _lines(table: Any) -> Table:
 def _parked(table: Any) -> Table:
     made: Table = table(
         "parked",
-        Column("subscription", String(NAME), nullable=False),
+        Column("subscription", _NAME, nullable=False),
         Column("version", BigInteger, nullable=False),
         Column("error", Text, nullable=False),
         PrimaryKeyConstraint("subscription", name="lifecycle_parked_pkey"),
+    )
+    return made
+
+
+def _failures(table: Any) -> Table:
+    made: Table = table(
+        "failures",
+        Column("subscription", _NAME, nullable=False),
+        Column("version", BigInteger, nullable=False),
+        Column("failed", BigInteger, nullable=False),
+        Column("error", Text, nullable=False),
+        Column("parked", Boolean, nullable=False),
+        PrimaryKeyConstraint("subscription", "version", name="lifecycle_failures_pkey"),
+    )
+    return made
+
+
+def _payment_names(table: Any) -> Table:
+    made: Table = table(
+        "payment_names",
+        Column("reference", _NAME, nullable=False),
+        Column("gateway_id", Text, nullable=False),
+        PrimaryKeyConstraint("reference", name="lifecycle_payment_names_pkey"),
     )
     return made
 

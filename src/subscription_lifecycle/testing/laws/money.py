@@ -10,12 +10,13 @@ from typing import Any
 
 from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.charge import Charge, Debt
+from subscription_lifecycle.model.command import FailPayment, FailRefund, SettlePayment
 from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.schedule import BillingPeriod
 from subscription_lifecycle.model.state import Access
 from subscription_lifecycle.model.subscription import Subscription
-from subscription_lifecycle.standard.commands import Cancel, Correct, Disable, Enable, Reactivate
+from subscription_lifecycle.standard.commands import Cancel, Correct, Disable, Enable, Reactivate, Refund
 from subscription_lifecycle.testing.law import law
 from subscription_lifecycle.testing.step import Step
 
@@ -31,8 +32,9 @@ def money_adds_up(step: Step) -> None:
     for capture in taken:
         payment = known.get(capture.reference)
         assert payment is not None, f"{capture.reference} was captured and nobody knows"
-        assert payment.status in ("captured", "submitted"), f"{payment} was captured as {capture.amount}"
-        assert payment.amount == capture.amount, f"{payment} was captured as {capture.amount}"
+        here = payment.status in ("captured", "submitted", "mismatched") or payment.code == "charged_back"
+        assert here, f"{payment} was captured as {capture.amount}"
+        assert (payment.captured or payment.amount) == capture.amount, f"{payment} was captured as {capture.amount}"
     given = [refund for refund in step.gateway.refunds if refund.reference in known]
     # A refund may have been made and its confirmation lost: it is on record still, and asked for again.
     made = {refund.reference for refund in given}
@@ -41,24 +43,37 @@ def money_adds_up(step: Step) -> None:
     assert sum(refund.amount.minor for refund in given) + promised == asked, "a refund was lost or doubled"
     _credit_is_explained(step)
     for refund in given:
-        assert refund.amount <= known[refund.reference].amount, f"{refund} gives back more than was taken"
+        paid = known[refund.reference]
+        assert refund.amount <= (paid.captured or paid.amount), f"{refund} gives back more than was taken"
 
 
 def _captured_once(step: Step) -> None:
     seen: dict[tuple[str, BillingPeriod], str] = {}
+    owed, paid = Counter[BillingPeriod](), Counter[BillingPeriod]()
     for entry in step.history:
+        owed.update(_made(entry))
         if entry.event == "failed" and entry.payment is not None:
             seen = {line: reference for line, reference in seen.items() if reference != entry.payment.reference}
         if entry.event != "applied" or entry.charge is None:
             continue
         reference = entry.payment.reference if entry.payment is not None else entry.id
-        once = {(line.purpose, line.period) for line in entry.charge.lines}
-        assert len(once) == len(entry.charge.lines), f"{entry.id} charges a period twice"
         for line in entry.charge.lines:
+            if line.purpose == "arrears":
+                # Two payments for a period, one of them refunded, may both be taken back: each is a debt, paid once.
+                paid[line.period] += 1
+                assert paid[line.period] <= owed[line.period], f"{entry.id} charges more debts than were made"
+                continue
             if line.purpose == "recharge":
                 continue
             other = seen.setdefault((line.purpose, line.period), reference)
             assert other == reference, f"{line.period} was charged twice for {line.purpose}: {other} and {reference}"
+
+
+def _made(entry: Entry) -> Iterable[BillingPeriod]:
+    """The period of each debt that the entry makes."""
+    before, after = entry.changes.get("arrears", ((), ()))
+    known = Counter((debt.period, debt.amount, debt.since) for debt in before or ())
+    return (period for period, *_ in (Counter((debt.period, debt.amount, debt.since) for debt in after) - known))
 
 
 def _refunds_asked(step: Step) -> int:
@@ -66,16 +81,28 @@ def _refunds_asked(step: Step) -> int:
 
 
 def _refunds_asked_by(entry: Entry) -> int:
+    if isinstance(entry.command, FailRefund):
+        # The same refund, once more.
+        return 0
     before, after = entry.changes.get("refunds", ((), ()))
-    return sum(refund.amount.minor for refund in after if refund not in (before or ()))
+    asked: int = sum(refund.amount.minor for refund in after if refund not in (before or ()))
+    # What the customer's bank took back need not go back.
+    failed = isinstance(entry.command, FailPayment)
+    spared: int = sum(refund.amount.minor for refund in before or () if failed and refund not in after)
+    return asked - spared
 
 
 def _credit_is_explained(step: Step) -> None:
     """What is captured is what was due; credit comes from charges and refunds, and goes into charges."""
     for entry in step.history[1:]:
-        if entry.event != "applied" or isinstance(entry.command, Correct):
+        if entry.event != "applied" or isinstance(entry.command, Correct | Refund):
             continue
         charge, currency = entry.charge or Charge(), step.subscription.currency
+        if isinstance(entry.command, SettlePayment):
+            before, after = entry.changes.get("credit", (None, None))
+            given = _refunds_asked_by(entry) + _minor(after) - _minor(before)
+            assert _minor(entry.command.amount) == _minor(charge.received) + given, f"{entry.id}: late money was kept"
+            continue
         if entry.payment is not None:
             assert entry.payment.amount == charge.due(currency), f"{entry.id}: {entry.payment} for {charge}"
         before, after = entry.changes.get("credit", (None, None))
