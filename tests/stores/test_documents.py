@@ -93,7 +93,8 @@ def test_every_standard_command_is_tried() -> None:
     tried = {
         "Start", "Adopt", "Reactivate", "Cancel", "Disable", "Enable", "SetRecurringBilling", "PayArrears",
         "ForgiveArrears", "ChangePaymentMethod", "ReportInvoice", "Correct", "ConfirmRefund", "SettlePayment",
-        "FailPayment", "FailRefund", "Refund", "WriteOff", "Renew", "Expire", "CancelAsScheduled", "Delete", "RetryPayment",
+        "FailPayment", "FailRefund", "Refund", "WriteOff", "Renew",
+        "Expire", "CancelAsScheduled", "Delete", "RetryPayment",
     }  # fmt: skip
     assert ours - tried == {"UnknownCommand"}
 

@@ -57,6 +57,8 @@ def _captured_once(step: Step) -> None:
         if entry.event != "applied" or entry.charge is None:
             continue
         reference = entry.payment.reference if entry.payment is not None else entry.id
+        bought = [(line.purpose, line.period) for line in entry.charge.lines if line.purpose != "arrears"]
+        assert len(bought) == len(set(bought)), f"{entry.id} charges a period twice"
         for line in entry.charge.lines:
             if line.purpose == "arrears":
                 # Two payments for a period, one of them refunded, may both be taken back: each is a debt, paid once.
