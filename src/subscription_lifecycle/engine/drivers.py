@@ -12,6 +12,7 @@ import attrs
 from subscription_lifecycle.engine.effects import (
     AskFacts,
     Capture,
+    CountFailure,
     Effect,
     FindDue,
     FindPayment,
@@ -23,6 +24,7 @@ from subscription_lifecycle.engine.effects import (
     LookUp,
     MarkDelivered,
     Now,
+    Park,
     ReadHistory,
     ReadInvoice,
     Save,
@@ -34,7 +36,16 @@ from subscription_lifecycle.errors import InvalidValue
 from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.model import validation
 from subscription_lifecycle.model.entry import Entry
-from subscription_lifecycle.ports import Clock, Facts, InvoiceStore, Listener, SearchableStore, Stored, VoidingGateway
+from subscription_lifecycle.ports import (
+    Clock,
+    Facts,
+    InvoiceStore,
+    Listener,
+    ParkingStore,
+    SearchableStore,
+    Stored,
+    VoidingGateway,
+)
 
 T = TypeVar("T")
 
@@ -164,6 +175,10 @@ class Performer:
                 return self.store.undelivered(limit)
             case MarkDelivered(entries):
                 return self.store.delivered(entries)
+            case CountFailure(entry, error):
+                return self.store.failed(entry, error) if isinstance(self.store, ParkingStore) else 0
+            case Park(entry):
+                return self.store.park(entry)
             case _:
                 return self._about_capabilities(effect)
 

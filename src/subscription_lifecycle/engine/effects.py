@@ -136,6 +136,21 @@ class Tell:
 
 
 @attrs.frozen
+class CountFailure:
+    """A listener failed on this entry. Answer: how often that has been so; 0 where the store does not count."""
+
+    entry: Entry
+    error: str
+
+
+@attrs.frozen
+class Park:
+    """Offer the entry no more. Answer: None."""
+
+    entry: Entry
+
+
+@attrs.frozen
 class MarkDelivered:
     """Answer: None."""
 
@@ -159,6 +174,8 @@ Effect: TypeAlias = (
     | ReadInvoice
     | FindUndelivered
     | Tell
+    | CountFailure
+    | Park
     | MarkDelivered
 )
 T = TypeVar("T")

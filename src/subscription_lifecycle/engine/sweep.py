@@ -7,13 +7,24 @@ from typing import Any
 import attrs
 
 from subscription_lifecycle.engine.capturing import Result
-from subscription_lifecycle.engine.effects import FindDue, FindUndelivered, Flow, MarkDelivered, Now, Tell
+from subscription_lifecycle.engine.effects import (
+    CountFailure,
+    FindDue,
+    FindUndelivered,
+    Flow,
+    MarkDelivered,
+    Now,
+    Park,
+    Tell,
+)
 from subscription_lifecycle.engine.timed import advance
 from subscription_lifecycle.machine.decision import Applied, AwaitingPayment
 from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.model.entry import Entry
 
 PAGE = 500
+MOST_DELIVERIES = 5
+"""Sweeps in which an entry may fail before it is parked."""
 
 
 @attrs.frozen
@@ -74,7 +85,10 @@ def _sort(id: str, result: Result, found: dict[str, list[Any]]) -> None:
 
 
 def deliver_entries() -> Flow[tuple[int, list[tuple[str, Exception]]]]:
-    """Every undelivered entry to every listener; after a failure the rest of that subscription waits, in order."""
+    """Every undelivered entry to every listener; after a failure the rest of that subscription waits, in order.
+
+    An entry that failed in so many sweeps is parked, where the store can: it is seen there, and blocks nothing else.
+    """
     count, broken = 0, dict[str, Exception]()
     seen: set[str] = set()
     while True:
@@ -91,6 +105,8 @@ def deliver_entries() -> Flow[tuple[int, list[tuple[str, Exception]]]]:
                 yield Tell(entry)
             except Exception as error:
                 broken[entry.subscription] = error
+                if (yield CountFailure(entry, f"{type(error).__name__}: {error}")) >= MOST_DELIVERIES:
+                    yield Park(entry)
             else:
                 done.append(entry)
         yield MarkDelivered(tuple(done))
