@@ -18,7 +18,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.register_profile("ci", settings.get_profile("quick"))
-settings.register_profile("long", settings.get_profile("quick"), derandomize=False, max_examples=5_000, stateful_step_count=80)
+settings.register_profile(
+    "long", settings.get_profile("quick"), derandomize=False, max_examples=5_000, stateful_step_count=80
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
