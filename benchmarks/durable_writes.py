@@ -26,7 +26,7 @@ import psycopg
 from tests.postgresql import server
 
 from subscription_lifecycle.adapters.sqlalchemy import SQLStore
-from subscription_lifecycle.adapters.sqlalchemy.store import _rows
+from subscription_lifecycle.adapters.sqlalchemy.rows import rows_of
 from subscription_lifecycle.ports import Write
 from subscription_lifecycle.testing.lives import recorded_lives
 
@@ -81,7 +81,7 @@ def bare(connection: Any, begin: str, mark: str) -> Round:
     cursor = connection.cursor()
 
     def make(number: int) -> float:
-        rows = [_rows(write) for write in some_writes(number)]
+        rows = [rows_of(write) for write in some_writes(number)]
         given = [[list(row.values()) for row in (each.snapshot, *each.entries, *each.answers)] for each in rows]
         begun = time.perf_counter()
         for parameters in given:

@@ -6,8 +6,11 @@ Other doors: `standard`, `policies`, `ports`, `documents`, `adapters.<library>`,
 """
 
 from subscription_lifecycle.adapters.memory import MemoryStore
+from subscription_lifecycle.engine.differing import Difference
+from subscription_lifecycle.engine.health import Finding, Health
+from subscription_lifecycle.engine.reconciliation import Reconciliation, Totals
 from subscription_lifecycle.engine.subscriptions import AsyncSubscriptions, Subscriptions
-from subscription_lifecycle.engine.sweep import SweepReport
+from subscription_lifecycle.engine.sweep import SweepProgress, SweepReport
 from subscription_lifecycle.errors import (
     AlreadyExists,
     ConcurrentChange,
@@ -26,6 +29,9 @@ from subscription_lifecycle.errors import (
 from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, Decision
 from subscription_lifecycle.machine.guard import Context, Guard, Refusal, guard
 from subscription_lifecycle.machine.lifecycle import Action, Due, Lifecycle
+from subscription_lifecycle.machine.simulate import Later, PlannedCommand, simulate
+from subscription_lifecycle.machine.telling import Moment, RefusedCommand, TimelineCharge
+from subscription_lifecycle.machine.timeline import Stretch, Timeline, TimelineTotals
 from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition
 from subscription_lifecycle.model.actor import SYSTEM, Actor, Role
 from subscription_lifecycle.model.charge import Charge, Debt, InvoiceLine, Reminder, Terms
@@ -129,20 +135,25 @@ __all__ = [
     "Decision",
     "DefinitionError",
     "Delete",
+    "Difference",
     "Disable",
     "Due",
     "Enable",
     "Entry",
     "Expire",
+    "Finding",
     "ForgiveArrears",
     "Guard",
+    "Health",
     "IdempotencyKeyReused",
     "Interrupted",
     "InvalidValue",
     "InvoiceLine",
+    "Later",
     "Lifecycle",
     "LifecycleError",
     "MemoryStore",
+    "Moment",
     "Money",
     "NotPossible",
     "PayArrears",
@@ -152,11 +163,14 @@ __all__ = [
     "PaymentMethod",
     "Period",
     "Plan",
+    "PlannedCommand",
     "Policy",
     "Reactivate",
+    "Reconciliation",
     "Refund",
     "Refusal",
     "Refused",
+    "RefusedCommand",
     "Reminder",
     "Renew",
     "ReportInvoice",
@@ -165,15 +179,22 @@ __all__ = [
     "SetRecurringBilling",
     "Start",
     "State",
+    "Stretch",
     "Subscription",
     "Subscriptions",
+    "SweepProgress",
     "SweepReport",
     "Terms",
+    "Timeline",
+    "TimelineCharge",
+    "TimelineTotals",
+    "Totals",
     "Transition",
     "UnknownPayment",
     "UnknownSubscription",
     "WriteOff",
     "causes",
     "guard",
+    "simulate",
     "states",
 ]

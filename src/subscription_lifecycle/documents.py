@@ -326,7 +326,6 @@ _converter.register_structure_hook_func(_is_command, _decode_command)
 
 _SNAPSHOT: Final = {
     field.name: (
-        Subscription.__dict__[field.name].__set__,
         _converter.get_structure_hook(field.type),
         field.type,
         # An earlier version had no such field. The one factory among them makes the empty metadata.
@@ -340,14 +339,15 @@ def _decode_subscription(document: dict[str, Any], _: Any = None) -> Subscriptio
     if document.keys() - _SNAPSHOT.keys():
         raise InvalidValue("document", "it has fields of a later version", "Upgrade subscription-lifecycle.")
     subscription = object.__new__(Subscription)
-    for name, (write, decoder, kind, default) in _SNAPSHOT.items():
+    fields = subscription.__dict__
+    for name, (decoder, kind, default) in _SNAPSHOT.items():
         value = document.get(name, default)
         if value is attrs.NOTHING:
             raise InvalidValue("document", f"it has no {name}", "Restore it: it was not written by this library.")
         if value is None or value is default or decoder is _same:
-            write(subscription, value)
+            fields[name] = value
         else:
-            write(subscription, decoder(value, kind) if value != [] else ())
+            fields[name] = decoder(value, kind) if value != [] else ()
     return subscription
 
 

@@ -44,6 +44,7 @@ __all__ = [
     "AsyncPaymentGateway",
     "AsyncStore",
     "Attempt",
+    "BulkStore",
     "CaptureRequest",
     "Captured",
     "ChargebackReversed",
@@ -51,12 +52,14 @@ __all__ = [
     "ClaimTaken",
     "Clock",
     "Declined",
+    "DeferringStore",
     "Facts",
     "InvoiceStore",
     "LeasingStore",
     "LedgerLine",
     "Listener",
     "ListingGateway",
+    "ListingStore",
     "Parked",
     "ParkingStore",
     "PaymentGateway",
@@ -202,6 +205,26 @@ class Store(Protocol):
 
 
 @runtime_checkable
+class BulkStore(Protocol):
+    """A store that reads and writes many subscriptions for little more than the price of one.
+
+    A sweep uses it; `load` and `write` stay what they are. An exception in place of an answer is what `load` or `write`
+    would have raised for that one.
+    """
+
+    def load_many(self, wanted: Sequence[tuple[str, str | None]], /) -> Sequence[Stored | Exception | None]:
+        """As `load` for each id and key, in that order; each is consistent by itself."""
+        ...
+
+    def write_many(self, writes: Sequence[Write], /) -> Sequence[Exception | None]:
+        """As `write` for each, in that order: each all or nothing by itself, whatever becomes of the others.
+
+        Raised instead of answered: any of them may be on record. Each has an id, so they can be written again.
+        """
+        ...
+
+
+@runtime_checkable
 class SearchableStore(Protocol):
     """A store that lists subscriptions, by id."""
 
@@ -209,6 +232,15 @@ class SearchableStore(Protocol):
         self, customer: str | None, states: Sequence[State] | None, after: str | None, limit: int, /
     ) -> Sequence[Subscription]:
         """Those of a customer, in one of the states, with ids after that one."""
+        ...
+
+
+@runtime_checkable
+class ListingStore(Protocol):
+    """A store that says for which subscriptions money was asked, so that a ledger can be held against the entries."""
+
+    def payers(self, since: datetime, /) -> Sequence[str]:
+        """Ids with an entry about a payment recorded at or after that instant; by id, each once."""
         ...
 
 
@@ -243,9 +275,10 @@ class LeasingStore(Protocol):
 
 @attrs.frozen
 class Parked:
-    """What could not be handed on: an entry that listeners fail on, or a snapshot that the mirror failed to copy."""
+    """What waits for somebody: an entry that listeners fail on, a snapshot that the mirror failed to copy, or a
+    subscription whose sweep fails again and again."""
 
-    what: Literal["entry", "mirror"]
+    what: Literal["entry", "mirror", "subscription"]
     subscription: str
     version: int
     error: str
@@ -273,6 +306,27 @@ class ParkingStore(Protocol):
 
 
 @runtime_checkable
+class DeferringStore(Protocol):
+    """A store that lets a subscription wait whose sweep keeps failing. Any write to it ends that.
+
+    What is deferred is among `parked`, as "subscription" with its version and its last error, where the store is a
+    ParkingStore too; `unpark` with that version does what `forget` does.
+    """
+
+    def stumbled(self, errors: Mapping[str, str], /) -> Mapping[str, int]:
+        """One more failure of each, and how it failed. Answers how many in a row, by id; unknown ids are left out."""
+        ...
+
+    def defer(self, until: Mapping[str, datetime], /) -> None:
+        """Neither `due` nor `lease` answers them before then, if they have stumbled since they were last written."""
+        ...
+
+    def forget(self, ids: Sequence[str], /) -> None:
+        """Their failures are forgotten, and who was deferred is due when it was before."""
+        ...
+
+
+@runtime_checkable
 class RememberingStore(Protocol):
     """A store that keeps the gateway's own name of a payment, for gateways that must be asked by it."""
 
@@ -288,6 +342,7 @@ class RememberingStore(Protocol):
 class PaymentGateway(Protocol):
     """Where money is. `capture` *returns* a decline; whatever it *raises* means that nobody knows.
 
+    May be shared between threads: a sweep captures several payments at once.
     `idempotency_window`: how long the gateway remembers a reference; None: for ever.
     """
 

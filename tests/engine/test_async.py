@@ -9,23 +9,19 @@ from typing import Any
 
 import pytest
 from tests.engine.books import adds_up
+from tests.engine.cast import ALICE, CARD, PLAN, start
 
 from subscription_lifecycle import (
     ACTIVE,
     CANCELLED,
-    MONTHLY,
     SYSTEM,
-    Actor,
     AsyncSubscriptions,
     AwaitingPayment,
     MemoryStore,
     Money,
     PaymentDeclined,
-    PaymentMethod,
-    Plan,
     Reactivate,
     Refused,
-    Role,
     State,
     Subscriptions,
 )
@@ -33,10 +29,6 @@ from subscription_lifecycle.engine.effects import Effect
 from subscription_lifecycle.ports import CaptureRequest, PaymentOutcome, Refunded, Stored, Write
 from subscription_lifecycle.testing import FakeClock, FakeGateway
 from subscription_lifecycle.testing.faults import CUTS, cancel_at_every_effect
-
-ALICE = Actor("alice", Role.BILLING_ADMIN, customer="contoso")
-CARD = PaymentMethod.card("tok_1", country="NL")
-PLAN = Plan("basic", Money.of("20.00", "EUR"), MONTHLY)
 
 
 class AsyncGateway:
@@ -134,10 +126,10 @@ def test_declined_and_awaiting() -> None:
     async def live() -> None:
         gateway.decline_next()
         with pytest.raises(PaymentDeclined):
-            await subs.start("one", customer="c", plan=PLAN, payment_method=CARD, by=ALICE_ANY, idempotency_key="k")
+            await subs.start("one", customer="contoso", plan=PLAN, payment_method=CARD, by=ALICE, idempotency_key="k")
         gateway.time_out_next(charged=True)
         result = await subs.start(
-            "two", customer="c", plan=PLAN, payment_method=CARD, by=ALICE_ANY, idempotency_key="k"
+            "two", customer="contoso", plan=PLAN, payment_method=CARD, by=ALICE, idempotency_key="k"
         )
         assert isinstance(result, AwaitingPayment)
         assert result.why == "unknown"
@@ -148,9 +140,6 @@ def test_declined_and_awaiting() -> None:
     assert len(gateway.captures) == 1
 
 
-ALICE_ANY = Actor("alice", Role.BILLING_ADMIN)
-
-
 def world(at: str, parts: bool) -> Callable[[], AsyncSubscriptions]:
     """A subscription that began on 1 January, seen at another instant; its parts plain or asynchronous."""
 
@@ -158,15 +147,7 @@ def world(at: str, parts: bool) -> Callable[[], AsyncSubscriptions]:
         clock = FakeClock()
         store, gateway = AsyncMemoryStore(), FakeGateway(clock)
         begun = Subscriptions(store.inner, gateway, clock=clock)
-        begun.start(
-            "s",
-            customer="contoso",
-            plan=PLAN,
-            payment_method=CARD,
-            recurring_billing=False,
-            by=ALICE,
-            idempotency_key="start",
-        )
+        start(begun, recurring_billing=False)
         clock.set(at)
         if parts:
             return AsyncSubscriptions(store, AsyncGateway(gateway), clock=clock)

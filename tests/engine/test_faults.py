@@ -7,22 +7,17 @@ from typing import Any
 
 import pytest
 from tests.engine.books import adds_up
+from tests.engine.cast import ALICE, CARD, SUPPORT, start
 
 from subscription_lifecycle import (
     ACTIVE,
     CANCELLED,
-    MONTHLY,
     PAST_DUE,
-    Actor,
     AwaitingPayment,
     LifecycleError,
     MemoryStore,
-    Money,
     PaymentDeclined,
-    PaymentMethod,
-    Plan,
     Reactivate,
-    Role,
     State,
     Subscriptions,
 )
@@ -39,10 +34,6 @@ from subscription_lifecycle.testing.faults import (
     run_every_effect_twice,
 )
 
-ALICE = Actor("alice", Role.BILLING_ADMIN, customer="contoso")
-SUPPORT = Actor("sam", Role.SUPPORT)
-CARD = PaymentMethod.card("tok_1", country="NL")
-PLAN = Plan("basic", Money.of("20.00", "EUR"), MONTHLY)
 BACK = reference_of("s", "back")
 
 
@@ -52,15 +43,7 @@ def world(at: str, *, on: bool = False, gateway: type[FakeGateway] = FakeGateway
     def make() -> MortalSubscriptions:
         clock = FakeClock()
         subs = MortalSubscriptions(MemoryStore(), gateway(clock), clock=clock)
-        subs.start(
-            "s",
-            customer="contoso",
-            plan=PLAN,
-            payment_method=CARD,
-            recurring_billing=on,
-            by=ALICE,
-            idempotency_key="start",
-        )
+        start(subs, recurring_billing=on)
         clock.set(at)
         return subs
 

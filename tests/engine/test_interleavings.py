@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from tests.engine.books import adds_up
+from tests.engine.cast import ALICE, CARD, OTHER_CARD, SUPPORT, NoVoid, start
 
 from subscription_lifecycle import (
     DISABLED,
-    MONTHLY,
     Actor,
     Applied,
     Cancel,
@@ -21,13 +21,9 @@ from subscription_lifecycle import (
     Disable,
     LifecycleError,
     MemoryStore,
-    Money,
     PayArrears,
-    PaymentMethod,
-    Plan,
     Reactivate,
     RetryPayment,
-    Role,
     SetRecurringBilling,
     Subscriptions,
     SweepReport,
@@ -38,21 +34,9 @@ from subscription_lifecycle.ports import Captured, ChargedBack, Declined, Proces
 from subscription_lifecycle.testing import FakeClock, FakeGateway
 from subscription_lifecycle.testing.faults import Process, interleave
 
-ALICE = Actor("alice", Role.BILLING_ADMIN, customer="contoso")
-SUPPORT = Actor("sam", Role.SUPPORT)
-CARD = PaymentMethod.card("tok_1", country="NL")
-OTHER_CARD = PaymentMethod.card("tok_2", country="NL")
-PLAN = Plan("basic", Money.of("20.00", "EUR"), MONTHLY)
-
 Setup = Callable[[Subscriptions], Any]
 Act = Callable[[Process], None]
 World = Callable[[], Subscriptions]
-
-
-class NoVoid(FakeGateway):
-    """A gateway that cannot stop a payment."""
-
-    void = None  # type: ignore[assignment]
 
 
 class Ticking(FakeClock):
@@ -70,8 +54,7 @@ def begun(
     def make() -> Subscriptions:
         now = clock("2024-01-01T00:00Z")
         subs = Subscriptions(MemoryStore(), gateway(now), clock=now)
-        start = {"customer": "contoso", "plan": PLAN, "payment_method": CARD, "by": ALICE, "idempotency_key": "start"}
-        subs.start("s", recurring_billing=on, **start)
+        start(subs, recurring_billing=on)
         now.set(at)
         setup(subs)
         return subs
@@ -116,6 +99,7 @@ def check(subs: Subscriptions, *both: Process) -> None:
     known = {entry.payment.reference for entry in entries if entry.payment and entry.payment.status == "captured"}
     assert len(set(captured)) == len(captured)
     assert set(captured) <= known | ({stored.attempt.reference} if stored.attempt else set()), "money nobody knows of"
+    # A refund that is made while its payment is charged back is not always on record.
     if not any(isinstance(outcome, ChargedBack) for outcome in subs.gateway.ledger.values()):
         adds_up(subs)
     billed = sorted(entry.billed for entry in entries if entry.billed and entry.event == "applied")

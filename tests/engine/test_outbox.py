@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.engine.cast import ALICE, CARD, PLAN, start
 
-from subscription_lifecycle import MONTHLY, Actor, Entry, MemoryStore, Money, PaymentMethod, Plan, Role, Subscriptions
+from subscription_lifecycle import Entry, MemoryStore, Subscriptions
 from subscription_lifecycle.adapters.sqlalchemy import SQLStore
 from subscription_lifecycle.engine.sweep import MOST_DELIVERIES
 from subscription_lifecycle.testing import FakeClock, FakeGateway
+from subscription_lifecycle.testing.faults import Died, MortalSubscriptions
 
-ALICE = Actor("alice", Role.BILLING_ADMIN)
 Store = MemoryStore | SQLStore
 STORES: dict[str, Callable[[Path], Store]] = {
     "memory": lambda folder: MemoryStore(),
@@ -32,9 +33,8 @@ def test_a_poison_entry_is_parked_and_the_rest_goes_on(kind: str, tmp_path: Path
 
     clock = FakeClock()
     subs = Subscriptions(store, FakeGateway(clock), clock=clock, listeners=[listener])
-    plan, card = Plan("p", Money(2000, "EUR"), MONTHLY), PaymentMethod.card("tok", country="NL")
     for id in ("one", "two"):
-        subs.start(id, customer="c", plan=plan, payment_method=card, by=ALICE, idempotency_key=id)
+        subs.start(id, customer="contoso", plan=PLAN, payment_method=CARD, by=ALICE, idempotency_key=id)
     for _ in range(MOST_DELIVERIES):
         assert [id for id, _ in subs.sweep().failed] == ["one"]
         assert heard == ["two/1", "two/2"], "its own subscription waits, in order; the others do not"
@@ -49,3 +49,27 @@ def test_a_poison_entry_is_parked_and_the_rest_goes_on(kind: str, tmp_path: Path
     assert heard == ["two/1", "two/2", "one/2", "one/1"]
     assert store.parked() in ((), [])
     store.close() if isinstance(store, SQLStore) else None
+
+
+def test_who_dies_while_telling_is_followed_by_one_who_tells_it_again() -> None:
+    """At any effect of the sweep: nothing is left out, and what is heard first is heard in order."""
+    effect, heard = 0, list[int]()
+    while True:
+        heard.clear()
+        clock = FakeClock()
+        subs = MortalSubscriptions(
+            MemoryStore(), FakeGateway(clock), clock=clock, listeners=[lambda entry: heard.append(entry.version)]
+        )
+        start(subs)
+        subs.die_at(effect // 2, performed=bool(effect % 2))
+        try:
+            subs.sweep()
+        except Died:
+            subs.die_at(None)
+            subs.sweep()
+        else:
+            break
+        assert list(dict.fromkeys(heard)) == [1, 2]
+        effect += 1
+    assert effect >= 8
+    assert heard == [1, 2]

@@ -5,39 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.engine.cast import ALICE, CARD, OTHER_CARD, SUPPORT, TWENTY, do, start
 
 from subscription_lifecycle import (
     ACTIVE,
     DISABLED,
-    MONTHLY,
     PAST_DUE,
-    Actor,
     Applied,
     AwaitingPayment,
     ChangePaymentMethod,
-    Command,
     ConcurrentChange,
     Disable,
     MemoryStore,
-    Money,
     PayArrears,
     PaymentDeclined,
-    PaymentMethod,
-    Plan,
     Reactivate,
-    Role,
     Subscriptions,
 )
 from subscription_lifecycle.ports import Captured, CaptureRequest, ChargedBack, PaymentOutcome
 from subscription_lifecycle.testing import FakeClock, FakeGateway
 from subscription_lifecycle.testing.faults import Process
-
-ALICE = Actor("alice", Role.BILLING_ADMIN, customer="contoso")
-SUPPORT = Actor("sam", Role.SUPPORT)
-CARD = PaymentMethod.card("tok_1", country="NL")
-OTHER_CARD = PaymentMethod.card("tok_2", country="NL")
-PLAN = Plan("basic", Money.of("20.00", "EUR"), MONTHLY)
-TWENTY = Money.of("20.00", "EUR")
 
 
 @pytest.fixture
@@ -49,16 +36,6 @@ def subs() -> Subscriptions:
     clock.set("2024-02-03T00:00Z")
     found.sweep()
     return found
-
-
-def start(subs: Subscriptions, **more: Any) -> Any:
-    return subs.start(
-        "s", customer="contoso", plan=PLAN, payment_method=CARD, by=ALICE, idempotency_key="start", **more
-    )
-
-
-def do(subs: Subscriptions, command: Command, key: str, by: Actor = ALICE) -> Any:
-    return subs.execute("s", command, by=by, idempotency_key=key)
 
 
 def arrives(subs: Subscriptions, reference: str) -> Any:

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+from tests.engine.cast import BANK, CARD, OTHER_CARD, PLAN, SUPPORT, NoVoid, do, start
 
 from subscription_lifecycle import (
     ACTIVE,
@@ -14,7 +15,6 @@ from subscription_lifecycle import (
     MONTHLY,
     PAST_DUE,
     STANDARD,
-    Actor,
     BillingSchedule,
     Cancel,
     Command,
@@ -23,28 +23,13 @@ from subscription_lifecycle import (
     Lifecycle,
     MemoryStore,
     Money,
-    PaymentMethod,
-    Plan,
+    PayArrears,
     Policy,
     Reactivate,
-    Role,
     Subscriptions,
 )
 from subscription_lifecycle.ports import ChargedBack
 from subscription_lifecycle.testing import FakeClock, FakeGateway
-
-ALICE = Actor("alice", Role.BILLING_ADMIN, customer="contoso")
-SUPPORT = Actor("sam", Role.SUPPORT)
-CARD = PaymentMethod.card("tok_1", country="NL")
-BANK = PaymentMethod.bank_account("tok_2", country="NL")
-PLAN = Plan("basic", Money.of("20.00", "EUR"), MONTHLY)
-
-
-class NoVoid(FakeGateway):
-    """A gateway that cannot stop a payment."""
-
-    void = None  # type: ignore[assignment]
-
 
 MakeWorld = Callable[..., Subscriptions]
 
@@ -54,8 +39,7 @@ def world() -> MakeWorld:
     def make(gateway: Any = FakeGateway, lifecycle: Lifecycle = STANDARD, **more: Any) -> Subscriptions:
         clock = FakeClock("2024-01-01T00:00Z")
         subs = Subscriptions(MemoryStore(), gateway(clock), clock=clock, lifecycle=lifecycle)
-        who = {"customer": "contoso", "payment_method": CARD, "by": ALICE, "idempotency_key": "start"}
-        subs.start("s", plan=PLAN, **who, **more)
+        start(subs, **more)
         return subs
 
     return make
@@ -64,10 +48,6 @@ def world() -> MakeWorld:
 def at(subs: Subscriptions, when: str) -> None:
     subs.clock.set(when)  # type: ignore[attr-defined]
     assert not subs.sweep().failed
-
-
-def do(subs: Subscriptions, command: Command, key: str, by: Actor = ALICE) -> Any:
-    return subs.execute("s", command, by=by, idempotency_key=key)
 
 
 def test_a_debit_that_the_customer_never_allows_is_given_up(world: MakeWorld) -> None:
@@ -143,16 +123,13 @@ def test_paying_what_is_owed_while_a_retry_is_due_does_not_depend_on_the_sweep()
     clock = FakeClock("2024-01-01T09:00Z")
     gateway = FakeGateway(clock)
     subs = Subscriptions(MemoryStore(), gateway, clock=clock)
-    alice = Actor("alice", Role.BILLING_ADMIN)
-    plan = Plan("basic", Money.of("20.00", "EUR"), MONTHLY)
-    old, new = PaymentMethod.card("tok_old", country="NL"), PaymentMethod.card("tok_new", country="NL")
-    subs.start("s", customer="contoso", plan=plan, payment_method=old, by=alice, idempotency_key="start")
+    start(subs)
     clock.set("2024-02-01T09:00Z")
     gateway.decline_next()
     subs.sweep()
     clock.set("2024-02-08T09:00Z")
     gateway.decline_next()
-    subs.pay_arrears("s", payment_method=new, by=alice, idempotency_key="pay")
+    do(subs, PayArrears(OTHER_CARD), "pay")
     assert subs.get("s").state == ACTIVE
     assert not subs.get("s").arrears
-    assert [capture.payment_method.token for capture in gateway.captures] == ["tok_old", "tok_new"]
+    assert [capture.payment_method for capture in gateway.captures] == [CARD, OTHER_CARD]

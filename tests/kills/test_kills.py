@@ -10,6 +10,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,10 @@ from tests import postgresql
 from tests.kills.acts import ACTS
 from tests.kills.audit import Audit, Books, audited
 from tests.kills.gateway import Running, running
+from tests.kills.ledger import Ledger
 from tests.kills.processes import ENVIRONMENT, ROOT
 
+from subscription_lifecycle import Subscriptions
 from subscription_lifecycle.adapters.sqlalchemy import SQLStore
 
 pytestmark = pytest.mark.slow
@@ -59,10 +63,14 @@ def audit(url: str, gateway: Running, done: Any = None) -> Audit:
     store = SQLStore(url)
     try:
         found = audited(store, Books.read(gateway.ledger))
+        ledger = Ledger(str(gateway.ledger), seed=0, faults=False, forgets=False, slow=0)
+        with closing(ledger._database):
+            compared = Subscriptions(store, ledger).reconcile(datetime(2000, 1, 1, tzinfo=UTC))
     finally:
         store.close()
     print(*filter(None, [done]), found, sep="\n")
     assert not found.problems, "\n".join(found.problems[:3])
+    assert compared.ok, str(compared)
     return found
 
 

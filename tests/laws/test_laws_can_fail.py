@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 import pytest
-from tests.laws import broken
+from tests.laws import broken, broken_money
 from tests.laws.life import ALICE, CARD, NOBODY, SUPPORT, TRIAL, Life
 
 from subscription_lifecycle import (
@@ -190,7 +190,51 @@ BREAKS: Mapping[str, Broken] = {
     "a refund is lost": Broken(laws.money_adds_up, cancels_and_comes_back, broken.refunds_are_only_confirmed),
     "a period is charged twice": Broken(laws.money_adds_up, is_renewed, broken.charged_twice()),
     "credit is never used up": Broken(laws.money_adds_up, broken.has_credit, broken.credit_stays),
+    "late money goes nowhere": Broken(
+        laws.money_adds_up, broken_money.is_paid_late, broken_money.late_money_goes_nowhere
+    ),
+    "late money is noted and kept": Broken(
+        laws.money_adds_up, broken_money.is_paid_late, broken_money.late_money_is_noted
+    ),
+    "late money is not heard of": Broken(
+        laws.money_adds_up, broken_money.is_paid_late, broken_money.late_money_is_not_heard
+    ),
+    "what late money leaves is kept": Broken(
+        laws.money_adds_up, broken_money.pays_twice_late, broken_money.the_rest_is_kept()
+    ),
+    "any amount will do": Broken(
+        laws.money_adds_up, broken_money.pays_another_amount, broken_money.any_amount_will_do
+    ),
+    "a wrong sum is kept": Broken(
+        laws.money_adds_up, broken_money.pays_another_amount, broken_money.a_wrong_sum_is_kept
+    ),
+    "debts are charged twice": Broken(
+        laws.money_adds_up, broken_money.is_charged_back, broken_money.debts_are_charged_twice()
+    ),
+    "what a bank gave back is kept": Broken(
+        laws.money_adds_up, broken_money.pays_and_wins_it_back, broken_money.what_a_bank_gave_back_is_kept
+    ),
+    "what a bank gave back pays nothing": Broken(
+        laws.money_adds_up, broken_money.wins_it_back, broken_money.what_a_bank_gave_back_is_kept
+    ),
+    "a failed refund is forgotten": Broken(
+        laws.money_adds_up, broken_money.waits_for_a_refund, broken_money.a_failed_refund_is_forgotten
+    ),
+    "a failed refund is doubled": Broken(
+        laws.money_adds_up, broken_money.waits_for_a_refund, broken_money.a_failed_refund_is_doubled
+    ),
     # debts_stay
+    "a chargeback is owed by nobody": Broken(
+        laws.debts_stay, broken_money.is_charged_back, broken_money.nobody_owes_what_was_charged_back
+    ),
+    "a chargeback is owed in part": Broken(
+        laws.debts_stay, broken_money.is_charged_back, broken_money.a_part_of_it_is_owed()
+    ),
+    "what a bank took goes back too": Broken(
+        laws.debts_stay,
+        broken_money.is_charged_back_before_the_refund,
+        broken_money.what_a_bank_took_goes_back_too(),
+    ),
     "an effect drops a debt": Broken(laws.debts_stay, never_pays, broken.another_card_forgets_debts()),
     "a debt is settled for nothing": Broken(laws.debts_stay, is_declined, broken.paid_for_nothing()),
     "a declined period is owed by nobody": Broken(laws.debts_stay, is_declined, broken.declines_owe_nothing),

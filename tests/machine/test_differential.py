@@ -175,7 +175,8 @@ def by_the_machine(lifecycle: Lifecycle, subscription: Subscription, command: Co
     today = at.date()
     dates = BillingDates(subscription.schedule, subscription.next_billing_date)
     row = lifecycle.rows[0]
-    context = Context(subscription, command, BY, at, today, at, POLICY, {}, row, subscription.state, dates)
+    term = subscription.term_start, subscription.term_end
+    context = Context(subscription, command, BY, at, today, at, POLICY, {}, row, subscription.state, dates, term)
     left = subscription.interrupted or _left_for(lifecycle, subscription.cause)
     cursor = dispatch.Cursor(subscription.state.name, context, command.case, left and left.name)
     reached = dispatch.drive(lifecycle.machine, dispatch.trigger(type(command)), cursor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -101,6 +101,29 @@ class SweepersAreInTheWay(MemoryStore):
         if limit == 1 and threading.current_thread() is not threading.main_thread():
             raise TimeoutError("the database is locked")
         return super().lease(until, limit, expires)
+
+
+class ListsLateOnes(MemoryStore):
+    def payers(self, since: datetime, /) -> Sequence[str]:
+        return super().payers(since + timedelta(microseconds=1))
+
+
+class ListsEverybody(MemoryStore):
+    def payers(self, since: datetime, /) -> Sequence[str]:
+        return sorted(self._records) if super().payers(since) else ()
+
+
+class ListsByWhatCameFirst(MemoryStore):
+    def payers(self, since: datetime, /) -> Sequence[str]:
+        return [id for id in self._records if id in super(ListsByWhatCameFirst, self).payers(since)]
+
+
+class ListsForEver(MemoryStore):
+    def payers(self, since: datetime, /) -> Sequence[str]:
+        return super().payers(datetime(1, 1, 1, tzinfo=UTC))
+
+
+PAYERS = "payers answers ids with an entry about a payment written since then, by id, each once."
 
 
 class CountsNoFailures(MemoryStore):
@@ -285,6 +308,10 @@ BROKEN: dict[Callable[[], Store], str] = {
     LooksBeforeItLeases: "Two who ask at once never get the same id.",
     LosesWhatItLeases: "What is due is leased by somebody.",
     SweepersAreInTheWay: "Sweepers that ask at once are not in each other's way: [TimeoutError",
+    ListsLateOnes: PAYERS,
+    ListsEverybody: PAYERS,
+    ListsByWhatCameFirst: PAYERS,
+    ListsForEver: "payers answers nothing where no payment was written of since then.",
     CountsNoFailures: "failed answers how often the delivery of this entry failed.",
     CountsBySubscription: "failed counts each entry by itself.",
     AFailureIsTheEnd: "What failed and is not parked is still offered.",

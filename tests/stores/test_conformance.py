@@ -84,6 +84,20 @@ class IgnoresExpected(MemoryStore):
         super().write(attrs.evolve(write, expected=stored.subscription.version if stored else 0))
 
 
+class OnlyKeepsVersionsUnique(MemoryStore):
+    """No version is compared: a constraint on the entries' versions must do."""
+
+    def write(self, write: Write, /) -> None:
+        stored = self.load(write.subscription.id, None)
+        there = {entry.version for entry in self.history(write.subscription.id)}
+        written = stored is not None and write.id in self._records[write.subscription.id].writes
+        if not written and there & {entry.version for entry in write.entries}:
+            raise ConcurrentChange(write.subscription.id)
+        if (stored is None) == (write.expected == 0):
+            write = attrs.evolve(write, expected=stored.subscription.version if stored else 0)
+        super().write(write)
+
+
 class ForgetsWriteIds(MemoryStore):
     def write(self, write: Write, /) -> None:
         super().write(write)
@@ -345,6 +359,7 @@ class TakesLinesThatCameLater(MemoryStore):
 
 BROKEN: dict[Callable[[], Store], str] = {
     IgnoresExpected: "A write that expects another version raises ConcurrentChange.",
+    OnlyKeepsVersionsUnique: "A write whose predecessor was left out raises ConcurrentChange.",
     ForgetsWriteIds: "A repeated write does nothing, whatever came after.",
     RemembersOnlyTheLastWriteId: "A repeated write does nothing, whatever came after.",
     RepeatsAppend: "A repeated write does nothing, whatever came after.",

@@ -97,6 +97,9 @@ def test_what_is_looked_for_is_indexed(tmp_path: Path) -> None:
     queries = {
         "SELECT id FROM lifecycle_subscriptions WHERE due_at <= 1 ORDER BY due_at, id": "lifecycle_subscriptions_due",
         "SELECT subscription FROM lifecycle_entries WHERE reference = 'a'": "lifecycle_entries_reference",
+        "SELECT subscription FROM lifecycle_entries WHERE reference IS NOT NULL AND recorded_at >= 1": (
+            "lifecycle_entries_payments"
+        ),
         "SELECT document FROM lifecycle_entries WHERE delivered = 0 ORDER BY recorded_at, subscription, version": (
             "lifecycle_entries_outbox"
         ),

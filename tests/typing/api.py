@@ -21,8 +21,10 @@ from subscription_lifecycle import (
     Command,
     Context,
     Decision,
+    Difference,
     Due,
     Entry,
+    Finding,
     MemoryStore,
     Money,
     PaymentMethod,
@@ -68,6 +70,8 @@ assert_type(outcome.subscription, Subscription)
 assert_type(subs.get("sub_1"), Subscription)
 assert_type(subs.access("sub_1"), Access)
 assert_type(subs.sweep(limit=100), SweepReport)
+assert_type(subs.reconcile(now).differences, tuple[Difference, ...])
+assert_type(subs.health(limit=10).findings, tuple[Finding, ...])
 entries: list[Entry] = list(subs.history("sub_1"))
 
 # without a store

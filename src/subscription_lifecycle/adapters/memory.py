@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import attrs
 
@@ -24,6 +25,9 @@ class _Record:
     entries: list[Entry] = attrs.field(factory=list)
     answers: dict[str, Answer] = attrs.field(factory=dict)
     writes: set[str] = attrs.field(factory=set)
+    stumbles: int = 0
+    error: str = ""
+    due_before: datetime | None = None
 
 
 class MemoryStore:
@@ -62,6 +66,7 @@ class MemoryStore:
             if record is None:
                 record = self._records[id] = _Record(write.subscription, write.attempt, write.due_at)
             record.subscription, record.attempt, record.due_at = write.subscription, write.attempt, write.due_at
+            record.stumbles, record.error, record.due_before = 0, "", None
             record.writes.add(write.id)
             record.entries += write.entries
             record.answers |= {answer.key: answer for answer in write.answers}
@@ -71,6 +76,14 @@ class MemoryStore:
                 self._lines |= {line.id: line for line in entry.invoice_lines}
                 if entry.payment is not None:
                     self._payments[entry.payment.reference] = id
+
+    def load_many(self, wanted: Sequence[tuple[str, str | None]], /) -> Sequence[Stored | Exception | None]:
+        with self._lock:
+            return [_tried(self.load, id, key) for id, key in wanted]
+
+    def write_many(self, writes: Sequence[Write], /) -> Sequence[Exception | None]:
+        with self._lock:
+            return [_tried(self.write, write) for write in writes]
 
     def find(self, reference: str, /) -> str | None:
         with self._lock:
@@ -111,6 +124,14 @@ class MemoryStore:
                 and (after is None or subscription.id > after)
             ][:limit]
 
+    def payers(self, since: datetime, /) -> Sequence[str]:
+        with self._lock:
+            return sorted(
+                id
+                for id, record in self._records.items()
+                if any(entry.payment and entry.recorded_at >= since for entry in record.entries)
+            )
+
     def take_invoice_lines(self, customer: str, invoice: str, /) -> Sequence[InvoiceLine]:
         with self._lock:
             taken = self.invoice_lines(invoice)
@@ -147,10 +168,19 @@ class MemoryStore:
         with self._lock:
             found = sorted(self._parked.values(), key=lambda entry: (entry.subscription, entry.version))
             errors = {entry.id: self._failures.get(entry.id, (0, ""))[1] for entry in found}
-            return [Parked("entry", entry.subscription, entry.version, errors[entry.id]) for entry in found]
+            entries = [Parked("entry", entry.subscription, entry.version, errors[entry.id]) for entry in found]
+            deferred = [
+                Parked("subscription", id, record.subscription.version, record.error)
+                for id, record in self._records.items()
+                if record.due_before is not None
+            ]
+            return sorted(entries + deferred, key=lambda parked: (parked.subscription, parked.version, parked.what))
 
     def unpark(self, subscription: str, version: int, /) -> None:
         with self._lock:
+            record = self._records.get(subscription)
+            if record is not None and record.due_before is not None and record.subscription.version == version:
+                self.forget((subscription,))
             id = f"{subscription}/{version}"
             if id in self._parked:
                 # It is told before what is newer, and after what is older and waits as well.
@@ -159,6 +189,29 @@ class MemoryStore:
                 self._undelivered = {entry.id: entry for entry in waiting}
                 self._failures.pop(id, None)
 
+    def stumbled(self, errors: Mapping[str, str], /) -> Mapping[str, int]:
+        with self._lock:
+            known = {id: self._records[id] for id in errors if id in self._records}
+            for id, record in known.items():
+                record.stumbles, record.error = record.stumbles + 1, errors[id]
+            return {id: record.stumbles for id, record in known.items()}
+
+    def defer(self, until: Mapping[str, datetime], /) -> None:
+        with self._lock:
+            for id, instant in until.items():
+                record = self._records.get(id)
+                if record is not None and record.stumbles and record.due_at is not None:
+                    record.due_before = record.due_before or record.due_at
+                    record.due_at = instant
+
+    def forget(self, ids: Sequence[str], /) -> None:
+        with self._lock:
+            for id in ids:
+                record = self._records.get(id)
+                if record is not None and record.stumbles:
+                    record.due_at = record.due_before or record.due_at
+                    record.stumbles, record.error, record.due_before = 0, "", None
+
     def remember(self, reference: str, gateway_id: str, /) -> str:
         with self._lock:
             return self._names.setdefault(reference, gateway_id)
@@ -166,3 +219,10 @@ class MemoryStore:
     def recall(self, reference: str, /) -> str | None:
         with self._lock:
             return self._names.get(reference)
+
+
+def _tried(method: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return method(*arguments)
+    except Exception as error:
+        return error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import tempfile
 from contextlib import closing
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from subscription_lifecycle import STANDARD, DefinitionError, Lifecycle, UnknownSubscription
+from subscription_lifecycle import STANDARD, DefinitionError, Lifecycle, Timeline, UnknownSubscription
 
 STANDARD_NAME = "subscription_lifecycle:STANDARD"
 
@@ -70,6 +71,7 @@ def timeline(
     database: Annotated[str, typer.Argument(help="A SQLite file, or a database URL.")],
     subscription: Annotated[str, typer.Argument(help="The subscription's id.")],
     lifecycle: Annotated[str, typer.Option(help="Whose table it lives by: module:name.")] = STANDARD_NAME,
+    svg: Annotated[Path | None, typer.Option(help="Draw it to this file, too.")] = None,
 ) -> None:
     """Print the history of one stored subscription."""
     from subscription_lifecycle.adapters.sqlalchemy import SQLStore
@@ -83,6 +85,10 @@ def timeline(
         raise stop(str(UnknownSubscription(subscription)), 1)
     try:
         page = drawn(named(lifecycle), entries)
+        if svg is not None:
+            last = max(entry.recorded_at for entry in entries)
+            picture = Timeline.of_history(named(lifecycle), entries, until=last + timedelta(days=1)).to_svg()
+            svg.write_text(picture, encoding="utf-8")
     except DefinitionError as error:
         raise stop(f"{error}\nName the lifecycle it lives by with --lifecycle.", 1) from None
     out = screen()

@@ -25,10 +25,10 @@ from subscription_lifecycle import (
     Subscription,
     Terms,
 )
+from subscription_lifecycle.machine.telling import ABOUT_MONEY, PURPOSES, SAID, is_followed_up, named
 from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.entry import fold
 
-PURPOSES = {"period": "for", "arrears": "owed for", "recharge": "refunded for"}
 COLOURS = {Access.FULL: "green", Access.REDUCED: "yellow", Access.NONE: "red"}
 
 
@@ -86,7 +86,7 @@ def _rows(
         snapshot = fold(entries[:number])
         assert snapshot is not None
         snapshot = lifecycle.known(snapshot)
-        if not _is_followed_up(entry, entries[number:]):
+        if not is_followed_up(entry, entries[number:]):
             lines = [_headline(entry), *_lines(entry, snapshot)]
             lines += [Text(f"reminder: {reminder}", style="cyan") for reminder in reminders.get(entry.id, ())]
             repeats = str(entry.terms.charge) if _is_quiet_renewal(entry) and entry.terms else ""
@@ -94,13 +94,6 @@ def _rows(
         while waiting and waiting[0].after_version <= entry.version:
             note = waiting.pop(0)
             yield Row(note.at, note.by, note.subscription, Text("\n").join(_note(note)))
-
-
-def _is_followed_up(entry: Entry, later: Sequence[Entry]) -> bool:
-    """An intent whose outcome is on record too: the outcome tells both."""
-    if entry.event not in ("attempted", "awaiting") or entry.payment is None:
-        return False
-    return any(other.payment and other.payment.reference == entry.payment.reference for other in later)
 
 
 def _is_quiet_renewal(entry: Entry) -> bool:
@@ -135,36 +128,12 @@ def _together(rows: Sequence[Row]) -> Row:
 
 
 def _headline(entry: Entry) -> Text:
-    said = {
-        "applied": "",
-        "declined": "the payment was declined",
-        "attempted": "the payment is asked for",
-        "awaiting": "the payment is open",
-        "abandoned": "the payment was given up",
-        "held": "held: more than one charge was due",
-        "late": "the money came late",
-        "settled": "the money has arrived",
-        "failed": "the money is not there after all",
-        "refunded": "the refund is confirmed",
-    }[entry.event]
-    what = said if entry.event in ("settled", "failed", "late", "refunded") else named(entry.command)
+    said = SAID[entry.event]
+    what = said if entry.event in ABOUT_MONEY else named(entry.command)
     text = Text(what, style="bold")
     if said and what != said:
         text.append(f" — {said}", style="red" if entry.event in ("declined", "abandoned") else "yellow")
     return text
-
-
-def named(command: Command) -> str:
-    """The command with the inputs that make a difference."""
-    parts = [command.title]
-    if command.case is not None and not command.creates:
-        parts.append(str(command.case).lower().replace("_", " "))
-    if getattr(command, "refund", "none") != "none":
-        parts.append(f"refund {getattr(command, 'refund', '')}")
-    if getattr(command, "reason", ""):
-        parts.append(f"“{getattr(command, 'reason', '')}”")
-    method = getattr(command, "payment_method", None)
-    return ", ".join(parts) + (f", by {method}" if method is not None else "")
 
 
 def _lines(entry: Entry, after: Subscription) -> Iterator[Text]:

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextvars
 import inspect
 from collections.abc import Awaitable, Callable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 import attrs
 
 from subscription_lifecycle.engine.effects import (
     AskFacts,
+    AtOnce,
     Capture,
     CountFailure,
+    CountStumbles,
+    Defer,
     Effect,
     FindDue,
+    FindParked,
+    FindPayers,
     FindPayment,
     FindSubscriptions,
     FindUndelivered,
     Flow,
+    ForgetStumbles,
     GiveBack,
+    LeaseDue,
     Load,
+    LoadMany,
     LookUp,
     MarkDelivered,
     Now,
     Park,
     ReadHistory,
     ReadInvoice,
+    ReadLedger,
     Save,
+    SaveMany,
     TakeInvoiceLines,
     Tell,
     VoidPayment,
@@ -38,9 +49,14 @@ from subscription_lifecycle.model import validation
 from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.ports import (
     Clock,
+    DeferringStore,
     Facts,
     InvoiceStore,
+    LeasingStore,
+    LedgerLine,
     Listener,
+    ListingGateway,
+    ListingStore,
     ParkingStore,
     SearchableStore,
     Stored,
@@ -77,9 +93,7 @@ async def run_async(flow: Flow[T], perform: Callable[[Effect], Any]) -> T:
         effect = next(flow)
         while True:
             try:
-                answer = await asyncio.to_thread(perform, effect)
-                if inspect.isawaitable(answer):
-                    answer = await answer
+                answer = await answered(effect, perform)
             except Exception as error:
                 effect = flow.throw(error)
             else:
@@ -89,6 +103,58 @@ async def run_async(flow: Flow[T], perform: Callable[[Effect], Any]) -> T:
         return result
     finally:
         flow.close()
+
+
+async def answered(effect: Effect, perform: Callable[[Effect], Any]) -> Any:
+    """One hop to a worker thread; what is awaitable is awaited here."""
+    import asyncio  # Its import takes a tenth of the package's, and only this driver needs it.
+
+    answer = await asyncio.to_thread(perform, effect)
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def at_once(effect: AtOnce, perform: Callable[[Effect], Any]) -> tuple[Any, ...]:
+    """Each part in a thread, no more than `limit` at a time. Where one ends the process, no other is begun."""
+    limit = min(effect.limit, len(effect.parts))
+    with ThreadPoolExecutor(limit, thread_name_prefix="lifecycle payment") as pool:
+        futures = [pool.submit(contextvars.copy_context().run, _tried, part, perform) for part in effect.parts]
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in done:
+                if (ended := future.exception()) is not None:
+                    raise ended
+            return tuple(future.result() for future in futures)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _tried(effect: Effect, perform: Callable[[Effect], Any]) -> Any:
+    try:
+        return perform(effect)
+    except Exception as error:
+        return error
+
+
+async def at_once_async(effect: AtOnce, perform: Callable[[Effect], Any]) -> tuple[Any, ...]:
+    """Each part in a task, no more than `limit` at a time. Where one is cut off, so are all."""
+    import asyncio
+
+    gate = asyncio.Semaphore(effect.limit)
+
+    async def tried(part: Effect) -> Any:
+        async with gate:
+            try:
+                return await answered(part, perform)
+            except Exception as error:
+                return error
+
+    tasks = [asyncio.ensure_future(tried(part)) for part in effect.parts]
+    try:
+        return tuple(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @attrs.frozen
@@ -118,10 +184,18 @@ class Performer:
                 return validation.instant("clock", answer)
             case Load(), Stored():
                 return self._known(answer)
+            case LoadMany(), _:
+                return tuple(self._known_or_why_not(each) for each in answer)
             case ReadHistory() | FindUndelivered(), _:
                 return tuple(self.lifecycle.known_entry(entry) for entry in answer)
             case _:
                 return answer
+
+    def _known_or_why_not(self, stored: Stored | Exception | None) -> Stored | Exception | None:
+        try:
+            return self._known(stored) if isinstance(stored, Stored) else stored
+        except Exception as error:
+            return error
 
     def _known(self, stored: Stored) -> Stored:
         """Stores know states by name; what a state means is the lifecycle's, also in a decision that was pinned."""
@@ -139,14 +213,14 @@ class Performer:
                 return self.clock()
             case AskFacts(subscription, command):
                 return self.facts(subscription, command)
-            case Capture() | LookUp() | VoidPayment() | GiveBack():
+            case Capture() | LookUp() | VoidPayment() | GiveBack() | ReadLedger():
                 return self._about_money(effect)
             case Tell(entry):
                 return self._tell(entry)
             case _:
                 return self._about_store(effect)
 
-    def _about_money(self, effect: Capture | LookUp | VoidPayment | GiveBack) -> Any:
+    def _about_money(self, effect: Capture | LookUp | VoidPayment | GiveBack | ReadLedger) -> Any:
         if self.gateway is None:
             raise InvalidValue("gateway", "there is a payment and no gateway", "Pass one to Subscriptions.")
         match effect:
@@ -158,6 +232,11 @@ class Performer:
                 return self.gateway.void(reference) if isinstance(self.gateway, VoidingGateway) else False
             case GiveBack(reference, amount):
                 return self.gateway.refund(reference, amount)
+            case ReadLedger(since):
+                if not isinstance(self.gateway, ListingGateway):
+                    fix = "Give it `payments(since)`, as ports.ListingGateway says."
+                    raise InvalidValue("gateway", "its ledger cannot be read", fix)
+                return _lines(self.gateway.payments(since))
 
     def _about_store(self, effect: Effect) -> Any:
         match effect:
@@ -175,10 +254,34 @@ class Performer:
                 return self.store.undelivered(limit)
             case MarkDelivered(entries):
                 return self.store.delivered(entries)
+            case LoadMany(loads):
+                return self.store.load_many([(load.id, load.key) for load in loads])
+            case SaveMany(saves):
+                return self.store.write_many([save.write for save in saves])
+            case LeaseDue(until, limit, expires):
+                if not isinstance(self.store, LeasingStore):
+                    raise InvalidValue("lease", "the store deals out no leases", "Sweep without, or use SQLStore.")
+                return self.store.lease(until, limit, expires)
+            case FindPayers(since):
+                return self.store.payers(since) if isinstance(self.store, ListingStore) else None
+            case _:
+                return self._about_failures(effect)
+
+    def _about_failures(self, effect: Effect) -> Any:
+        parks, defers = isinstance(self.store, ParkingStore), isinstance(self.store, DeferringStore)
+        match effect:
             case CountFailure(entry, error):
-                return self.store.failed(entry, error) if isinstance(self.store, ParkingStore) else 0
+                return self.store.failed(entry, error) if parks else 0
             case Park(entry):
                 return self.store.park(entry)
+            case FindParked():
+                return self.store.parked() if parks else ()
+            case CountStumbles(errors):
+                return self.store.stumbled(errors) if defers else {}
+            case Defer(until):
+                return self.store.defer(until)
+            case ForgetStumbles(ids):
+                return self.store.forget(ids) if defers else None
             case _:
                 return self._about_capabilities(effect)
 
@@ -201,6 +304,18 @@ class Performer:
         answers = [listener(entry) for listener in self.listeners]
         waiting: list[Any] = [answer for answer in answers if inspect.isawaitable(answer)]
         return _all_of(waiting) if waiting else None
+
+
+def _lines(listed: Any) -> Any:
+    """All of a ledger, read where the effect is performed; a gateway of coroutines may give it in any of their ways."""
+    if inspect.isawaitable(listed) or hasattr(listed, "__aiter__"):
+        return _lines_later(listed)
+    return tuple(listed)
+
+
+async def _lines_later(listed: Any) -> tuple[LedgerLine, ...]:
+    found = await listed if inspect.isawaitable(listed) else listed
+    return tuple([line async for line in found] if hasattr(found, "__aiter__") else found)
 
 
 async def _all_of(waiting: list[Any]) -> None:

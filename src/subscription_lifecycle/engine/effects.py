@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
@@ -97,6 +97,15 @@ class FindDue:
 
 
 @attrs.frozen
+class LeaseDue:
+    """Answer: ids that are due, the earliest first, and that nobody else is given before `expires`."""
+
+    until: datetime
+    limit: int
+    expires: datetime
+
+
+@attrs.frozen
 class FindSubscriptions:
     """Answer: snapshots, by id."""
 
@@ -104,6 +113,25 @@ class FindSubscriptions:
     states: tuple[State, ...] | None
     after: str | None
     limit: int
+
+
+@attrs.frozen
+class ReadLedger:
+    """Answer: every payment as the gateway has it, made at or after that instant: a tuple of LedgerLine."""
+
+    since: datetime
+
+
+@attrs.frozen
+class FindPayers:
+    """Answer: ids of what an entry about a payment was recorded for since then; None where the store cannot say."""
+
+    since: datetime
+
+
+@attrs.frozen
+class FindParked:
+    """Answer: everything parked; nothing where the store parks nothing."""
 
 
 @attrs.frozen
@@ -157,6 +185,52 @@ class MarkDelivered:
     entries: tuple[Entry, ...]
 
 
+@attrs.frozen
+class LoadMany:
+    """What several flows load, in one reading. Answer: for each Stored or None, or the exception that it raised."""
+
+    loads: tuple[Load, ...]
+
+
+@attrs.frozen
+class SaveMany:
+    """What several flows write, each all or nothing by itself. Answer: for each None, or the exception it raised."""
+
+    saves: tuple[Save, ...]
+
+
+@attrs.frozen
+class AtOnce:
+    """What several flows ask of the gateway, no more than `limit` at a time. Each part is performed as itself.
+
+    Answer: for each its own answer, or the exception that it raised.
+    """
+
+    parts: tuple[Capture | LookUp | VoidPayment | GiveBack, ...]
+    limit: int
+
+
+@attrs.frozen
+class CountStumbles:
+    """The sweep of these failed: how, by id. Answer: how often in a row, by id; none where the store does not count."""
+
+    errors: Mapping[str, str]
+
+
+@attrs.frozen
+class Defer:
+    """Offer these no more before an instant. Answer: None."""
+
+    until: Mapping[str, datetime]
+
+
+@attrs.frozen
+class ForgetStumbles:
+    """The sweep of these did not fail. Answer: None."""
+
+    ids: tuple[str, ...]
+
+
 Effect: TypeAlias = (
     Now
     | Load
@@ -169,7 +243,11 @@ Effect: TypeAlias = (
     | FindPayment
     | ReadHistory
     | FindDue
+    | LeaseDue
     | FindSubscriptions
+    | ReadLedger
+    | FindPayers
+    | FindParked
     | TakeInvoiceLines
     | ReadInvoice
     | FindUndelivered
@@ -177,6 +255,12 @@ Effect: TypeAlias = (
     | CountFailure
     | Park
     | MarkDelivered
+    | LoadMany
+    | SaveMany
+    | AtOnce
+    | CountStumbles
+    | Defer
+    | ForgetStumbles
 )
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Effect, Any, T]

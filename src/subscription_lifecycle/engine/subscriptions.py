@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from subscription_lifecycle.engine import flow, queries, reports
 from subscription_lifecycle.engine.clock import no_facts, utc_now
 from subscription_lifecycle.engine.commands import StandardCommands
-from subscription_lifecycle.engine.drivers import Performer, run, run_async
-from subscription_lifecycle.engine.effects import Effect, Flow
-from subscription_lifecycle.engine.sweep import SweepReport, sweep
+from subscription_lifecycle.engine.drivers import Performer, at_once, at_once_async, run, run_async
+from subscription_lifecycle.engine.effects import AtOnce, Effect, Flow
+from subscription_lifecycle.engine.health import Health, health
+from subscription_lifecycle.engine.reconciliation import Reconciliation, reconcile
+from subscription_lifecycle.engine.sweep import Pace, SweepProgress, SweepReport, sweep
 from subscription_lifecycle.errors import InvalidValue
 from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, Decision
 from subscription_lifecycle.machine.guard import Refusal
@@ -29,6 +31,7 @@ from subscription_lifecycle.ports import (
     AsyncListener,
     AsyncPaymentGateway,
     AsyncStore,
+    BulkStore,
     Clock,
     Facts,
     Listener,
@@ -39,7 +42,14 @@ from subscription_lifecycle.standard.table import STANDARD
 
 Result = Applied | AwaitingPayment
 States = State | Iterable[State]
+Progress = Callable[[SweepProgress], None]
 R = TypeVar("R")
+
+OPEN_LONG = timedelta(days=2)
+DUE_LONG = timedelta(hours=6)
+CAPTURES_AT_ONCE = 8
+MOST_CAPTURES = 1_000
+LONGEST_LEASE = timedelta(days=1)
 
 
 class _Face(StandardCommands[R], Generic[R]):
@@ -87,11 +97,25 @@ class _Face(StandardCommands[R], Generic[R]):
             raise InvalidValue("outcome", f"{validation.brief(outcome)} is not a payment outcome", "Pass Captured, …")
         return reports.report(self.lifecycle, reference, outcome)
 
-    def sweep_flow(self, limit: int | None, *, deliver: bool) -> Flow[SweepReport]:
+    def sweep_flow(
+        self,
+        limit: int | None,
+        *,
+        deliver: bool,
+        lease: timedelta | None = None,
+        captures_at_once: int = CAPTURES_AT_ONCE,
+        progress: Progress | None = None,
+    ) -> Flow[SweepReport]:
         """What `sweep` and `recover` drive."""
         if limit is not None:
             validation.whole("limit", limit, 0, queries.LARGEST_PAGE)
-        return sweep(self.lifecycle, limit, gateway=self._money, deliver=deliver)
+        validation.whole("captures_at_once", captures_at_once, 1, MOST_CAPTURES)
+        if lease is not None and not (isinstance(lease, timedelta) and timedelta() < lease <= LONGEST_LEASE):
+            raise InvalidValue("lease", f"{validation.brief(lease)} is no lease", "Pass a timedelta of up to a day.")
+        if progress is not None and not callable(progress):
+            raise InvalidValue("progress", f"{validation.brief(progress)} cannot be called", "Pass a callable.")
+        pace = Pace(isinstance(self.store, BulkStore), lease, captures_at_once, progress)
+        return sweep(self.lifecycle, limit, gateway=self._money, deliver=deliver, pace=pace)
 
 
 class Subscriptions(_Face[Result]):
@@ -112,6 +136,10 @@ class Subscriptions(_Face[Result]):
         listeners: Iterable[Listener] = (),
     ) -> None:
         super().__init__(store, gateway, lifecycle=lifecycle, clock=clock, facts=facts, listeners=listeners)
+
+    def perform(self, effect: Effect) -> Any:
+        """Answer one effect of a flow: the one place that all of them pass, also each of those performed at once."""
+        return at_once(effect, self.perform) if isinstance(effect, AtOnce) else super().perform(effect)
 
     # -- doing
 
@@ -141,9 +169,23 @@ class Subscriptions(_Face[Result]):
         """Put the customer's open lines on an invoice; each line is on exactly one. Again: the same lines."""
         return run(queries.take_invoice_lines(customer, invoice), self.perform)
 
-    def sweep(self, *, limit: int | None = None) -> SweepReport:
-        """Finish open payments, do what is due, deliver the outbox; safe to run twice and at once."""
-        return run(self.sweep_flow(limit, deliver=True), self.perform)
+    def sweep(
+        self,
+        *,
+        limit: int | None = None,
+        lease: timedelta | None = None,
+        captures_at_once: int = CAPTURES_AT_ONCE,
+        progress: Progress | None = None,
+    ) -> SweepReport:
+        """Finish open payments, do what is due, deliver the outbox; safe to run twice, at once, in many processes.
+
+        `limit`: look at no more subscriptions. `lease`: for so long nobody else who leases looks at what this sweep
+        took; then a store that is a LeasingStore splits the work. `captures_at_once`: so many payments are asked for at
+        a time, each in a thread. `progress` hears of each batch when all of it is on record; what it raises stops
+        nothing, and is reported. Raises what the store or the clock raises when even that cannot be asked what is due.
+        """
+        flow = self.sweep_flow(limit, deliver=True, lease=lease, captures_at_once=captures_at_once, progress=progress)
+        return run(flow, self.perform)
 
     def recover(self) -> SweepReport:
         """As `sweep`, without delivering the outbox: what a process may do when it starts."""
@@ -190,6 +232,42 @@ class Subscriptions(_Face[Result]):
         """Subscriptions by id, a page at a time: of a customer, in a state (as last recorded), after an id (S9)."""
         return run(queries.search(self.lifecycle, customer, state, after, limit), self.perform)
 
+    # -- looking after it
+
+    def reconcile(self, since: datetime, *, refund_pending: timedelta = OPEN_LONG) -> Reconciliation:
+        """Hold the gateway's ledger since an instant against the entries, both ways round, and write nothing.
+
+        What is open here and under way there is no difference, nor is a refund that has been on record for no longer
+        than `refund_pending`. Each difference says what to do; those with an `outcome` are mended by reporting it. Let
+        `since` reach back as far as payments and refunds take to arrive, a few weeks.
+
+        It holds the ledger's lines in memory, and reads: the ledger; the store once for each of its lines, and twice
+        for each subscription with a line or with a payment of which something was written since; and the gateway once
+        for each such payment that it does not list. A store without `ports.ListingStore` is read through, snapshot by
+        snapshot. Raises InvalidValue for a gateway whose ledger cannot be read.
+        """
+        return run(reconcile(since, refund_pending), self.perform)
+
+    def health(
+        self,
+        *,
+        open_longer_than: timedelta = OPEN_LONG,
+        due_longer_than: timedelta = DUE_LONG,
+        after: str | None = None,
+        limit: int = 1000,
+    ) -> Health:
+        """What waits for somebody, and what can never be; it writes nothing and asks no gateway.
+
+        Payments, debits and refunds `open_longer_than`; other amounts than were asked for; what was due
+        `due_longer_than` and was not done; refunds that failed, credit in a final state, debts held for an operator,
+        what is parked; and, for each subscription looked at, whether entries, snapshot, due instant and money agree.
+
+        One call looks at what is parked, at the first `limit` that are due (open payments and refunds are), and at
+        `limit` subscriptions by id: two reads for each. Later pages (`after=health.next`) are those alone; a look at
+        all of them is a look at every history.
+        """
+        return run(health(self.lifecycle, open_longer_than, due_longer_than, after, limit), self.perform)
+
 
 class AsyncSubscriptions(_Face[Awaitable[Result]]):
     """The same with `await`. Store, gateway, facts and listeners may be plain or asynchronous.
@@ -209,6 +287,10 @@ class AsyncSubscriptions(_Face[Awaitable[Result]]):
         listeners: Iterable[Listener | AsyncListener] = (),
     ) -> None:
         super().__init__(store, gateway, lifecycle=lifecycle, clock=clock, facts=facts, listeners=listeners)
+
+    def perform(self, effect: Effect) -> Any:
+        """As in Subscriptions; an awaitable of the answer where one must be waited for."""
+        return at_once_async(effect, self.perform) if isinstance(effect, AtOnce) else super().perform(effect)
 
     # -- doing
 
@@ -231,9 +313,17 @@ class AsyncSubscriptions(_Face[Awaitable[Result]]):
         """See Subscriptions.take_invoice_lines."""
         return await run_async(queries.take_invoice_lines(customer, invoice), self.perform)
 
-    async def sweep(self, *, limit: int | None = None) -> SweepReport:
-        """See Subscriptions.sweep."""
-        return await run_async(self.sweep_flow(limit, deliver=True), self.perform)
+    async def sweep(
+        self,
+        *,
+        limit: int | None = None,
+        lease: timedelta | None = None,
+        captures_at_once: int = CAPTURES_AT_ONCE,
+        progress: Progress | None = None,
+    ) -> SweepReport:
+        """See Subscriptions.sweep. `progress` is called in the event loop."""
+        flow = self.sweep_flow(limit, deliver=True, lease=lease, captures_at_once=captures_at_once, progress=progress)
+        return await run_async(flow, self.perform)
 
     async def recover(self) -> SweepReport:
         """See Subscriptions.recover."""
@@ -279,6 +369,24 @@ class AsyncSubscriptions(_Face[Awaitable[Result]]):
     ) -> tuple[Subscription, ...]:
         """See Subscriptions.search."""
         return await run_async(queries.search(self.lifecycle, customer, state, after, limit), self.perform)
+
+    # -- looking after it
+
+    async def reconcile(self, since: datetime, *, refund_pending: timedelta = OPEN_LONG) -> Reconciliation:
+        """See Subscriptions.reconcile."""
+        return await run_async(reconcile(since, refund_pending), self.perform)
+
+    async def health(
+        self,
+        *,
+        open_longer_than: timedelta = OPEN_LONG,
+        due_longer_than: timedelta = DUE_LONG,
+        after: str | None = None,
+        limit: int = 1000,
+    ) -> Health:
+        """See Subscriptions.health."""
+        asked = health(self.lifecycle, open_longer_than, due_longer_than, after, limit)
+        return await run_async(asked, self.perform)
 
 
 __all__ = ["AsyncSubscriptions", "Subscriptions"]

@@ -29,16 +29,23 @@ def advance(lifecycle: Lifecycle, id: str, *, gateway: bool) -> Flow[tuple[Resul
     stored = yield from loaded(id, None)
     results: list[Result] = []
     if stored.attempt is not None:
+        attempt = stored.attempt
         try:
-            results.append((yield from resume(lifecycle, stored.subscription, stored.attempt)))
-        except PaymentDeclined:
-            pass
-        stored = yield from loaded(id, None)
+            results.append((yield from resume(lifecycle, stored.subscription, attempt)))
+            stored = yield from loaded(id, None)
+        except PaymentDeclined as declined:
+            stored = yield from loaded(id, None)
+            payment = attrs.evolve(attempt.payment, status="declined", code=declined.decline)
+            results.append(Applied(stored.subscription, (), payment))
         if stored.attempt is not None:
             return tuple(results)
     for debit in stored.subscription.submitted:
         if start_of_day(debit.ask_on, stored.subscription.time_zone) <= now:
-            outcome = yield LookUp(debit.reference)
+            try:
+                outcome = yield LookUp(debit.reference)
+            except Exception:
+                # Nobody knows today. What else is due does not wait for it.
+                continue
             if isinstance(outcome, Captured | Declined | ChargedBack):
                 results.append((yield from report(lifecycle, debit.reference, outcome)))
                 stored = yield from loaded(id, None)
@@ -54,8 +61,8 @@ def advance(lifecycle: Lifecycle, id: str, *, gateway: bool) -> Flow[tuple[Resul
             yield from save(lifecycle, "due", subscription.version, after, entries, None, (), now, None)
             results.append(Applied(after, entries))
         else:
-            yield from give_back(lifecycle, subscription)
-            return tuple(results)
+            after, refunded = yield from give_back(lifecycle, subscription)
+            return (*results, Applied(after, refunded)) if refunded else tuple(results)
         stored = yield from loaded(id, None)
         if stored.attempt is not None or stored.subscription.version == subscription.version:
             return tuple(results)

@@ -15,7 +15,7 @@ import attrs
 from subscription_lifecycle.errors import DefinitionError
 from subscription_lifecycle.machine.decision import Decision
 from subscription_lifecycle.machine.guard import Context
-from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition
+from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition, same, unchanged
 from subscription_lifecycle.model.calendar import start_of_day
 from subscription_lifecycle.model.charge import Charge, Debt, Reminder, Settlement
 from subscription_lifecycle.model.money import Money
@@ -64,24 +64,26 @@ def take(lifecycle: Lifecycle, row: Transition[Any], context: Context[Any]) -> D
     """The decision of one row. Its guards have been asked."""
     subscription = context.subscription
     target, causes = target_of(lifecycle, row, subscription)
-    context = attrs.evolve(context, target=target)
-    context = attrs.evolve(context, dates=row.billing_date(context))
-    charge = sum((rule(context) for rule in row.charge[1:]), row.charge[0](context))
-    charge = _with_credit(charge, subscription)
-    target = _settled_state(row, target, subscription, charge)
-    context = attrs.evolve(context, target=target)
+    if target is not context.target:
+        context = context.leading_to(target)
+    if row.billing_date is not unchanged:
+        context = context.leading_to(target, row.billing_date(context))
+    charge = _charge(row, context)
+    settled = _settled_state(row, target, subscription, charge)
+    if settled is not target:
+        context = context.leading_to(settled)
+    if row.commitment is not same:
+        context = context.leading_to(settled, term=row.commitment(context))
     method = context.payment_method
-    due = charge.due(subscription.currency)
     activation = context.policy.activation(method.kind) if method else "captured"
-    collected: Literal["nothing", "capture", "invoice"] = (
-        "nothing" if not due else "invoice" if activation == "at_once" else "capture"
-    )
+    collected: Literal["nothing", "capture", "invoice"] = "nothing"
+    if charge.lines and charge.due(subscription.currency):
+        collected = "invoice" if activation == "at_once" else "capture"
     after = subscription.changed(_if_paid(row, context, causes, charge))
     after = _without_empty_windows(lifecycle, row, context, after)
     declined = None
     if row.declined is not None and collected == "capture":
         declined = subscription.changed(_if_declined(row, context, charge, row.declined))
-        declined = declined.changed({"version": subscription.version + 1})
     return Decision(
         lifecycle=(lifecycle.name, lifecycle.version),
         row=row.id,
@@ -90,7 +92,7 @@ def take(lifecycle: Lifecycle, row: Transition[Any], context: Context[Any]) -> D
         at=context.at,
         now=context.now,
         before=subscription,
-        after=after.changed({"version": subscription.version + 1}),
+        after=after,
         declined=declined,
         charge=charge,
         collected=collected,
@@ -111,82 +113,98 @@ def take(lifecycle: Lifecycle, row: Transition[Any], context: Context[Any]) -> D
 
 
 def _settled_state(row: Transition[Any], target: State, subscription: Subscription, charge: Charge) -> State:
-    if row.target not in (INTERRUPTED_STATE, SAME_STATE) or target.settled is None:
+    if target.settled is None or row.target not in (INTERRUPTED_STATE, SAME_STATE):
         return target
     left = [debt for debt in subscription.arrears if debt not in charge.settles and debt not in charge.forgives]
     return target if any(debt not in charge.holds for debt in left) else target.settled
 
 
-def _with_credit(charge: Charge, subscription: Subscription) -> Charge:
-    available = (subscription.credit or Money.zero(subscription.currency)) + (
-        charge.credits or Money.zero(subscription.currency)
-    )
+def _charge(row: Transition[Any], context: Context[Any]) -> Charge:
+    """What the rules ask for together, less the credit that there is."""
+    charge = row.charge[0](context)
+    for rule in row.charge[1:]:
+        charge = charge + rule(context)
+    subscription = context.subscription
+    if not charge.lines or (subscription.credit is None and charge.credits is None):
+        return charge
+    zero = Money.zero(subscription.currency)
+    available = (subscription.credit or zero) + (charge.credits or zero)
     used = min(available, charge.total(subscription.currency))
     return attrs.evolve(charge, credit_used=used) if used.minor > 0 else charge
 
 
-def _moved(row: Transition[Any], context: Context[Any]) -> dict[str, Any]:
-    """What a row changes whether it is paid, held or declined: the dates."""
-    term_start, term_end = row.commitment(context)
+def _moved(context: Context[Any]) -> dict[str, Any]:
+    """What a row changes whether it is paid, held or declined: the dates and the version."""
+    term_start, term_end = context.term
     return {
         "schedule": context.dates.schedule,
         "next_billing_date": context.dates.next_billing_date,
         "term_start": term_start,
         "term_end": term_end,
+        "version": context.subscription.version + 1,
     }
 
 
 def _entered(row: Transition[Any], context: Context[Any], causes: tuple[Cause, ...]) -> dict[str, Any]:
     """State, causes, since when, and the deadline."""
     before = context.subscription
+    moved = context.target != before.state
     changes: dict[str, Any] = {"state": context.target, "causes": causes}
     if not causes:
         changes["interrupted"] = None
     elif not before.causes:
         changes["interrupted"] = before.state
-    if context.target != before.state or causes != before.causes:
+    if moved or causes != before.causes:
         changes["since"] = context.at
     if row.until is not None:
         changes["until"] = row.until(context)
-    elif context.target != before.state:
+    elif moved:
         changes["until"] = None
     return changes
 
 
 def _if_paid(row: Transition[Any], context: Context[Any], causes: tuple[Cause, ...], charge: Charge) -> dict[str, Any]:
     before = context.subscription
-    changes = _moved(row, context) | _entered(row, context, causes)
-    gone = charge.settles + charge.forgives
-    kept = [debt for debt in before.arrears if debt not in gone]
-    changes["arrears"] = tuple(attrs.evolve(debt, held=True) if debt in charge.holds else debt for debt in kept)
-    paid_until = [before.paid_through, *(paid.period.end for paid in charge.lines + charge.settles)]
-    if charge.settles and not kept:
-        # Later periods may have been paid before the debt was made.
-        paid_until += [paid.period.end for paid in before.settlements if paid.refunded_from is None]
-    changes["paid_through"] = max(paid_until)
-    changes["settlements"] = tuple(paid for paid in before.settlements if paid.period.end > context.today)
-    if not changes["arrears"]:
+    changes = _moved(context) | _entered(row, context, causes)
+    if before.arrears:
+        gone = charge.settles + charge.forgives
+        kept = [debt for debt in before.arrears if debt not in gone]
+        changes["arrears"] = tuple(attrs.evolve(debt, held=True) if debt in charge.holds else debt for debt in kept)
+    if not changes.get("arrears"):
         changes["attempted_on"] = None
-    zero = Money.zero(before.currency)
-    credit = (before.credit or zero) + (charge.credits or zero) - (charge.credit_used or zero)
-    changes["credit"] = credit or None
+    if charge.lines or charge.settles:
+        changes["paid_through"] = _paid_through(before, charge, all_settled=not changes.get("arrears"))
+    if before.settlements:
+        changes["settlements"] = tuple(paid for paid in before.settlements if paid.period.end > context.today)
+    if before.credit is not None or charge.credits is not None:
+        zero = Money.zero(before.currency)
+        credit = (before.credit or zero) + (charge.credits or zero) - (charge.credit_used or zero)
+        changes["credit"] = credit or None
     for effect in row.effects:
         changes |= _checked(effect(context), row)
     return changes
 
 
+def _paid_through(before: Subscription, charge: Charge, *, all_settled: bool) -> date:
+    paid_until = [before.paid_through, *(paid.period.end for paid in charge.lines + charge.settles)]
+    if charge.settles and all_settled:
+        # Later periods may have been paid before the debt was made.
+        paid_until += [paid.period.end for paid in before.settlements if paid.refunded_from is None]
+    return max(paid_until)
+
+
 def _checked(changes: Mapping[str, Any], row: Transition[Any]) -> Mapping[str, Any]:
-    unknown = sorted(changes.keys() - _FIELDS)
-    if unknown:
-        raise DefinitionError((f"{row.id}: an effect changes {', '.join(unknown)}, which no effect may.",))
+    if not changes.keys() <= _FIELDS:
+        unknown = ", ".join(sorted(changes.keys() - _FIELDS))
+        raise DefinitionError((f"{row.id}: an effect changes {unknown}, which no effect may.",))
     return changes
 
 
 def _if_declined(row: Transition[Any], context: Context[Any], charge: Charge, state: State) -> dict[str, Any]:
     before = context.subscription
-    context = attrs.evolve(context, target=state)
+    context = context.leading_to(state)
     until = before.until if state == before.state else None
-    return _moved(row, context) | {
+    return _moved(context) | {
         "state": state,
         "since": before.since if state == before.state else context.at,
         "arrears": (*before.arrears, *_debts(charge, context.today, held=False)),
@@ -201,10 +219,12 @@ def _debts(charge: Charge, since: date, *, held: bool) -> tuple[Debt, ...]:
 
 def _settlements(charge: Charge, context: Context[Any], *, invoiced: bool) -> tuple[Settlement, ...]:
     """One per line whose period is not over: what a later cancellation may give back."""
-    found, credit = [], charge.credit_used or Money.zero(context.subscription.currency)
+    found, credit = [], charge.credit_used
     for line in charge.lines:
-        part = min(credit, line.amount)
-        credit = credit - part
+        part = None
+        if credit:
+            part = min(credit, line.amount)
+            credit = credit - part
         if line.period.end > context.today:
             again = line.purpose == "recharge"
             found.append(Settlement(line.period, line.amount, None, invoiced, part or None, again))
@@ -221,12 +241,14 @@ def _without_empty_windows(
     if due is None or due.at > context.at:
         return after
     following = lifecycle.decide_due(after, attrs.evolve(due, at=context.at), context.now)
-    return following.after if following.collected == "nothing" else after
+    return following.after.changed({"version": after.version}) if following.collected == "nothing" else after
 
 
 def _reminders(
     row: Transition[Any], context: Context[Any], after: Subscription, charge: Charge
 ) -> tuple[Reminder, ...]:
+    if not row.reminders:
+        return ()
     told = (rule(context, after, charge) for rule in row.reminders)
     return tuple(reminder for reminder in told if reminder is not None)
 
@@ -236,7 +258,7 @@ def hold(row: Transition[Any], decision: Decision, context: Context[Any]) -> Dec
 
     A row that bills no period (a retry) is passed over.
     """
-    context = attrs.evolve(context, target=decision.after.state)
+    context = context.leading_to(decision.after.state)
     before = decision.before
     changes: dict[str, Any] = {"attempted_on": context.today}
     if decision.billed is not None:

@@ -139,6 +139,9 @@ class Definition:
 
         Raises DefinitionError that names a state or cause it does not have, until `renamed` says what it is now.
         """
+        own = self.states.get(subscription.state.name) is subscription.state
+        if own and not subscription.causes and subscription.interrupted is None:
+            return subscription
         state = self._known_state(subscription.state)
         interrupted = None if subscription.interrupted is None else self._known_state(subscription.interrupted)
         causes = tuple(self._known_cause(cause) for cause in subscription.causes)

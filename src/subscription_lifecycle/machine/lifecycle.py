@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, Literal
 
 import attrs
 
-from subscription_lifecycle.errors import DefinitionError, InvalidValue, NotPossible, Refused
-from subscription_lifecycle.machine import dispatch, render, verify
+from subscription_lifecycle.errors import DefinitionError, InvalidValue, Refused
+from subscription_lifecycle.machine import dispatch, render
+from subscription_lifecycle.machine.choosing import Choosing
 from subscription_lifecycle.machine.deciding import hold, take
 from subscription_lifecycle.machine.decision import Decision
-from subscription_lifecycle.machine.definition import Definition
-from subscription_lifecycle.machine.guard import NO_COMMAND, BillingDates, Context, ReadsCommand, Refusal
+from subscription_lifecycle.machine.guard import Context, Refusal
 from subscription_lifecycle.machine.transition import Transition, position
 from subscription_lifecycle.model import validation
 from subscription_lifecycle.model.actor import SYSTEM, Actor
@@ -60,7 +60,7 @@ class CaughtUp:
     due: Due | None = None
 
 
-class Lifecycle(Definition):
+class Lifecycle(Choosing):
     """States, guarded transitions and policies as one value.
 
     Raises DefinitionError, naming every problem of the table at once. `name` and `version` are stored in each entry;
@@ -77,9 +77,6 @@ class Lifecycle(Definition):
         renamed: Mapping[str, State] | None = None,
     ) -> None:
         super().__init__(rows, policies, name, version, renamed or {})
-        verify.verify(self)
-        self.machine = dispatch.build(self.rows, self.states.values(), self.interruptible)
-        self._table = dispatch.compile_table(self.machine)
         self._timed = {
             name: tuple(
                 row for row in self.rows if row.due is not None and any(source.name == name for source in row.source)
@@ -158,12 +155,15 @@ class Lifecycle(Definition):
 
     def due(self, subscription: Subscription) -> Due | None:
         """What the clock does next, by itself: the earliest due row, ties in row order. None: nothing ever."""
-        subscription = self.known(subscription)
+        return self._next_due(self.known(subscription))
+
+    def _next_due(self, subscription: Subscription, by: datetime | None = None) -> Due | None:
+        """The earliest due row; rows that fall due later than `by` are not looked at closely."""
         policy, found = self.policy_of(subscription), None
         for row in self._timed[subscription.state.name]:
             assert row.due is not None
             instant = row.due(subscription, policy)
-            if instant is None or (found is not None and instant >= found[0]):
+            if instant is None or (by is not None and instant > by) or (found is not None and instant >= found[0]):
                 continue
             today = local_day(instant, subscription.time_zone)
             if row.selects(row.case, subscription.cause, *position(subscription, today)):
@@ -186,7 +186,7 @@ class Lifecycle(Definition):
         subscription = self.known(subscription)
         steps: list[Decision] = []
         holding = False
-        while (due := self.due(subscription)) is not None and due.at <= now:
+        while (due := self._next_due(subscription, by=now)) is not None:
             if len(steps) > MOST_STEPS or self._stands_still(steps, due):
                 raise self._restless(subscription)
             context = self._due_context(subscription, due, now)
@@ -201,7 +201,7 @@ class Lifecycle(Definition):
                 step = held
             step = step.settled()
             steps.append(step)
-            subscription = step.after
+            subscription = self.known(step.after)
         return CaughtUp(subscription, tuple(steps))
 
     def decide_due(
@@ -232,8 +232,8 @@ class Lifecycle(Definition):
         """Behind a renewal only another charge counts, behind a retry anything does."""
         subscription = held.after
         for _ in range(MOST_STEPS):
-            due = self.due(subscription)
-            if due is None or due.at > now:
+            due = self._next_due(self.known(subscription), by=now)
+            if due is None:
                 return False
             if held.billed is None:
                 return True
@@ -277,57 +277,11 @@ class Lifecycle(Definition):
             raise InvalidValue("state", f"{condition} cannot occur in {self.name}", f"Use one of {possible}.")
         return CaughtUp(subscription)
 
-    def _row(
-        self, subscription: Subscription, on: type[Command], case: Hashable, today: date
-    ) -> Transition[Any] | None:
-        rows = self._table.get(dispatch.trigger(on), {}).get(subscription.state.name, ())
-        return dispatch.select(rows, case, subscription.cause, *position(subscription, today))
-
     def _due_context(
         self, subscription: Subscription, due: Due, now: datetime, facts: Mapping[str, Any] = NO_FACTS
     ) -> Context[Any]:
         today = local_day(due.at, subscription.time_zone)
         return self._row_context(subscription, due.command, SYSTEM, due.at, today, now, facts, due.row)
-
-    def _row_context(
-        self,
-        subscription: Subscription,
-        command: Command,
-        by: Actor,
-        at: datetime,
-        today: date,
-        now: datetime,
-        facts: Mapping[str, Any],
-        row: Transition[Any],
-    ) -> Context[Any]:
-        dates = BillingDates(subscription.schedule, subscription.next_billing_date)
-        policy = self.policy_of(subscription)
-        return Context(subscription, command, by, at, today, now, policy, facts, row, subscription.state, dates)
-
-    def _refusals(self, context: Context[Any], *, without_command: bool = False) -> tuple[Refusal, ...]:
-        found = [self._another_customer(context)]
-        for guard in context.row.guards:
-            if without_command and (
-                guard.reads_command or any(fact not in context.facts for fact in guard.reads_facts)
-            ):
-                continue
-            try:
-                found.append(guard.refusal(context))
-            except ReadsCommand:
-                # It reads the command and does not say so: without one it has no opinion either.
-                continue
-        return tuple(refusal for refusal in found if refusal is not None)
-
-    def _another_customer(self, context: Context[Any]) -> Refusal | None:
-        if context.by.customer is None or context.by.customer == context.subscription.customer:
-            return None
-        roles = tuple(sorted(context.policy.support_roles))
-        return Refusal(
-            "another_customer",
-            "The subscription belongs to another customer.",
-            "Ask as an actor of that customer.",
-            roles,
-        )
 
     def _action(
         self, subscription: Subscription, command: type[Command], by: Actor, now: datetime, facts: Mapping[str, Any]
@@ -341,42 +295,6 @@ class Lifecycle(Definition):
         support = self.policy_of(subscription).support_roles
         by_support = all(refusal.allowed_roles and support.issuperset(refusal.allowed_roles) for refusal in best)
         return Action(command, "support_only" if by_support else "refused", best, subscription.until)
-
-    def _answers(
-        self, subscription: Subscription, command: type[Command], by: Actor, now: datetime, facts: Mapping[str, Any]
-    ) -> list[tuple[Refusal, ...]]:
-        """For each row of the command here, what its guards say that do not read the command."""
-        today = local_day(now, subscription.time_zone)
-        return [
-            self._refusals(
-                self._row_context(subscription, NO_COMMAND, by, now, today, now, facts, row), without_command=True
-            )
-            for row in self._rows_at(subscription, command, today)
-        ]
-
-    def _rows_at(self, subscription: Subscription, command: type[Command], today: date) -> list[Transition[Any]]:
-        rows = self._table.get(dispatch.trigger(command), {}).get(subscription.state.name, ())
-        where = position(subscription, today)
-        return [row for row in rows if row.selects(row.case, subscription.cause, *where)]
-
-    def _not_possible(
-        self,
-        subscription: Subscription,
-        command: Command | type[Command],
-        by: Actor,
-        now: datetime,
-        facts: Mapping[str, Any],
-    ) -> NotPossible:
-        """No row leads on; the remedy names what this actor may do instead."""
-        condition = Condition(subscription.state, subscription.cause)
-        possible = tuple(
-            other.title
-            for other in self.commands
-            if not other.creates and () in self._answers(subscription, other, by, now, facts)
-        )
-        remedy = f"Possible: {', '.join(possible)}." if possible else "Nothing is possible for you here."
-        message = f"{command.title.capitalize()} is not possible while the subscription is {condition}."
-        return NotPossible((Refusal("not_possible", message, remedy),), possible)
 
     # -- the table as something else
 

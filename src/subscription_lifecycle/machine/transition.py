@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
@@ -9,7 +10,7 @@ from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 import attrs
 
 from subscription_lifecycle.machine.guard import BillingDates, Context, Guard
-from subscription_lifecycle.model.charge import Charge, Reminder
+from subscription_lifecycle.model.charge import NO_CHARGE, Charge, Reminder
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.model.state import Cause, State
@@ -42,7 +43,7 @@ ReminderRule: TypeAlias = Callable[[Context[C], Subscription, Charge], Reminder 
 
 def nothing(context: Context[Command]) -> Charge:
     """No money is asked for."""
-    return Charge()
+    return NO_CHARGE
 
 
 def unchanged(context: Context[Command]) -> BillingDates:
@@ -120,7 +121,7 @@ class Transition(Generic[C]):
     reminders: tuple[ReminderRule[C], ...] = attrs.field(default=(), converter=_reminders, kw_only=True)
     assumed: str | None = attrs.field(default=None, kw_only=True)
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
         """Derived from what selects the row; stored in each entry."""
         parts = [*(state.name for state in self.source), *(cause.name for cause in self.cause)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Final, Literal
 
 import attrs
 
@@ -57,6 +57,8 @@ class Charge:
     received: Money | None = None
 
     def __add__(self, other: Charge) -> Charge:
+        if self is NO_CHARGE or other is NO_CHARGE:
+            return other if self is NO_CHARGE else self
         credits = [money for money in (self.credits, other.credits) if money is not None]
         return Charge(
             self.lines + other.lines,
@@ -78,8 +80,14 @@ class Charge:
 
     def due(self, currency: str) -> Money:
         """What is left to capture or to put on an invoice."""
-        known = [money for money in (self.credit_used, self.received) if money is not None]
-        return self.total(currency) - sum(known, Money.zero(currency))
+        due = self.total(currency)
+        for known in (self.credit_used, self.received):
+            due = due if known is None else due - known
+        return due
+
+
+NO_CHARGE: Final = Charge()
+"""What most transitions ask for."""
 
 
 @attrs.frozen

@@ -30,7 +30,7 @@ def _term(plan: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 class Plan:
     """A price per billing period and unit, paid in advance. `term` is the commitment; by default one billing period.
 
-    Raises InvalidValue for a negative price, and for a term that is not a whole number of billing periods.
+    `cycles` is how many periods are billed at all; None: until somebody ends it. Raises InvalidValue for a negative price, and for a term that is not a whole number of billing periods.
     """
 
     id: str = attrs.field(validator=validation.name)
@@ -38,6 +38,7 @@ class Plan:
     billing: Period = attrs.field(validator=validation.a(Period))
     term: Period | None = attrs.field(default=None, validator=validation.optional(_term))
     trial: Period | None = attrs.field(default=None, validator=validation.optional(validation.a(Period)))
+    cycles: int | None = attrs.field(default=None, validator=validation.optional(validation.between(1, 36_500)))
 
     @property
     def periods_per_term(self) -> int:

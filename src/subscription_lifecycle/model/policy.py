@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any, Literal
 
 import attrs
@@ -11,11 +12,13 @@ from subscription_lifecycle.errors import InvalidValue
 from subscription_lifecycle.model import validation
 from subscription_lifecycle.model.actor import Role
 from subscription_lifecycle.model.mapping import frozen_mapping
+from subscription_lifecycle.model.state import Access
 
 Activation = Literal["captured", "submitted", "at_once"]
 
-CatchUp = Literal["hold"]
-HOLD: CatchUp = "hold"
+CatchUp = Literal["each", "latest", "hold"]
+FinalAction = Literal["disable", "cancel", "keep"]
+ResumeRule = Literal["move", "keep", "restart", "advance"]
 
 _days = validation.between(0, 36_500)
 
@@ -67,6 +70,38 @@ def _rising(_: Any, attribute: attrs.Attribute[Any], value: tuple[int, ...]) -> 
         )
 
 
+@attrs.frozen
+class DunningStep:
+    """One rung of the ladder: so many days after the oldest debt fell due, this is announced and access is this.
+
+    `name` is the caller's own ("first reminder", "service is suspended"). Access never grows on the way down.
+    """
+
+    days: int = attrs.field(validator=_days)
+    name: str = attrs.field(validator=validation.name)
+    access: Access = attrs.field(default=Access.FULL, validator=validation.a(Access))
+
+
+NOTICES = ("renewal", "trial_end", "expiry", "deletion", "card_expiry")
+_WIDTH = {Access.FULL: 2, Access.REDUCED: 1, Access.NONE: 0}
+
+
+def _ladder(_: Any, attribute: attrs.Attribute[Any], value: tuple[DunningStep, ...]) -> None:
+    validation.tuple_of(DunningStep)(_, attribute, value)
+    for upper, lower in pairwise(value):
+        if upper.days >= lower.days or _WIDTH[upper.access] < _WIDTH[lower.access]:
+            raise InvalidValue(
+                attribute.name, f"{lower.name!r} does not follow {upper.name!r}", "Let days rise and access fall."
+            )
+
+
+def _notices(_: Any, attribute: attrs.Attribute[Any], value: Mapping[str, int]) -> None:
+    _day_counts(_, attribute, value)
+    for kind in value:
+        if kind not in NOTICES:
+            raise InvalidValue(attribute.name, f"{kind!r} is no notice", f"Use {', '.join(NOTICES)}.")
+
+
 @attrs.frozen(kw_only=True)
 class Policy:
     """Windows in days, who may do what, how money is asked for, and what is said of debts.
@@ -81,9 +116,44 @@ class Policy:
     retry_days: int = attrs.field(default=30, validator=_days)
     """How long a declined renewal is retried, counted from the oldest debt."""
     retry_after: tuple[int, ...] = attrs.field(default=(7, 14, 21, 28), validator=_rising)
-    """The days of the retries, counted from the oldest debt."""
-    catch_up: CatchUp = attrs.field(default=HOLD, validator=validation.one_of("hold"))  # pyright: ignore[reportAssignmentType]
-    """When more than one charge is due at once: hold them as debts and report them."""
+    """The days of the retries, counted from the oldest debt. Those after `retry_days` are made while service is off."""
+    after_hard_decline: Literal["stop", "retry"] = attrs.field(
+        default="stop", validator=validation.one_of("stop", "retry")
+    )
+    """Whether a method that was declined for good is asked again; with "stop", only another method is."""
+    dunning: tuple[DunningStep, ...] = attrs.field(default=(), validator=_ladder)
+    """The ladder of effects while something is owed, timed from the oldest debt and not from the last run."""
+    when_retries_end: FinalAction = attrs.field(
+        default="disable", validator=validation.one_of("disable", "cancel", "keep")
+    )
+    """Disabled for non-payment; cancelled for it, which only a new period leads out of; or past due for as long."""
+    recovery: Literal["keep", "restart"] = attrs.field(default="keep", validator=validation.one_of("keep", "restart"))
+    """The billing date when what is owed is paid after service went off: it stays (S27), or a new period begins and
+    the periods without service are let go of. In grace it always stays."""
+    catch_up: CatchUp = attrs.field(default="hold", validator=validation.one_of("each", "latest", "hold"))
+    """When more than one charge is due at once: make each; make the latest and hold the rest; or hold them all, as
+    debts that wait for an operator, and report them."""
+
+    resume: ResumeRule = attrs.field(default="move", validator=validation.one_of("move", "keep", "restart", "advance"))
+    """What a pause does to the dates: they move by its days, and the term's with them; they stay, and what is left of
+    a period that began meanwhile is charged; a new period is bought; or they advance to the next date ahead."""
+    pause_days: int = attrs.field(default=90, validator=validation.between(1, 36_500))
+    """How long a pause lasts at most; service resumes by itself then."""
+    pause_credit: bool = attrs.field(default=False, validator=validation.a(bool))
+    """Whether paid days that a pause takes become credit, where the dates do not move by them."""
+
+    trial_extension_days: int = attrs.field(default=30, validator=_days)
+    """How long a trial is extended, once."""
+    trial_extension_within: int = attrs.field(default=15, validator=_days)
+    """In how many last days of a trial it can be extended."""
+    notice_days: int = attrs.field(default=0, validator=_days)
+    """How many days before service ends a customer must say so; support need not."""
+    reactivation_days: int | None = attrs.field(default=None, validator=validation.optional(_days))
+    """For how many days after service ended it can be reactivated, if not until it is deleted."""
+    notices: Mapping[str, int] = attrs.field(
+        factory=dict, converter=_counts, validator=_notices, hash=False
+    )
+    """By kind ("renewal", "trial_end", "expiry", "deletion", "card_expiry"): how many days before it is announced."""
 
     billing_roles: frozenset[Role] = attrs.field(
         default=frozenset((Role.GLOBAL_ADMIN, Role.BILLING_ADMIN)), converter=_role_set

@@ -59,7 +59,7 @@ _flag = validation.a(bool)
 
 
 @final
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)  # A dict is copied at once: every decision makes a snapshot of thirty fields.
 class Subscription:
     """An immutable snapshot. Every entry makes a new one, with `version` + 1.
 
@@ -148,12 +148,16 @@ class Subscription:
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """The next snapshot. Only what changes is checked again: the rest was checked when it was made."""
-        new = object.__new__(type(self))
-        for name, read, write in _SLOTS:
-            write(new, changes[name] if name in changes else read(self))
-        for name in changes.keys() & _CHECKED.keys():
-            _CHECKED[name](new, changes[name])
-        if any(changes.get(name) for name in _MONEY):
+        new, old = object.__new__(type(self)), self.__dict__
+        new.__dict__.update(old)
+        new.__dict__.update(changes)
+        money = False
+        for name, value in changes.items():
+            if value is not old[name]:
+                money = money or name in _MONEY
+                if name in _CHECKED:
+                    _CHECKED[name](new, value)
+        if money:
             new._one_currency()
         return new
 
@@ -163,7 +167,6 @@ class Subscription:
 
 
 _MONEY = {"credit", "arrears", "settlements", "submitted"}
-_SLOTS: list[tuple[str, Callable[[Any], Any], Callable[[Any, Any], None]]] = []
 _CHECKED: dict[str, Callable[[Any, Any], None]] = {}
 
 
@@ -174,7 +177,5 @@ def _check(attribute: attrs.Attribute[Any]) -> Callable[[Any, Any], None]:
 
 
 for _field in attrs.fields(Subscription):
-    _slot = Subscription.__dict__[_field.name]
-    _SLOTS.append((_field.name, _slot.__get__, _slot.__set__))
     if _field.validator is not None:
         _CHECKED[_field.name] = _check(_field)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -155,6 +155,15 @@ def instant(field: str, value: object) -> datetime:
         raise InvalidValue(
             field, f"{value.isoformat()} lies outside the years 1 to 9999 in UTC", "Pass an earlier or later one."
         ) from None
+
+
+def span(field: str, value: object) -> timedelta:
+    """A stretch of time, zero or longer."""
+    if not isinstance(value, timedelta):
+        raise InvalidValue(field, f"{brief(value)} is not a timedelta", "Pass one, as in timedelta(days=2).")
+    if value < timedelta():
+        raise InvalidValue(field, f"{value} is less than nothing", "Pass a timedelta of zero or more.")
+    return value
 
 
 def an_instant(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:

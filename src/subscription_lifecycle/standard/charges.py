@@ -7,7 +7,7 @@ from datetime import timedelta
 from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.machine.transition import nothing
 from subscription_lifecycle.model.calendar import local_day
-from subscription_lifecycle.model.charge import Charge, ChargeLine, Debt
+from subscription_lifecycle.model.charge import NO_CHARGE, Charge, ChargeLine, Debt
 from subscription_lifecycle.model.command import Command, SettlePayment
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.schedule import BillingPeriod
@@ -88,6 +88,8 @@ def all_forgiven(context: AnyCommand) -> Charge:
 
 def arrears(context: AnyCommand) -> Charge:
     """What policy does with debts on a reactivation: collects, keeps or forgives them (A3)."""
+    if not context.subscription.arrears:
+        return NO_CHARGE
     match context.policy.arrears:
         case "collect":
             return all_owed(context)

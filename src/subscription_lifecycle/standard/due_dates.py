@@ -159,7 +159,7 @@ def deadline_if_settled(context: AnyCommand) -> date | None:
 
 
 def _last_day(context: AnyCommand) -> date:
-    _, term_end = context.row.commitment(context)
+    _, term_end = context.term
     when = getattr(context.command, "when", None)
     asked = when if isinstance(when, date) else None
     scheduled = context.subscription.cancellation

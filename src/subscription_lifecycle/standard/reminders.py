@@ -25,7 +25,7 @@ def recurring_billing_is_off(context: AnyCommand, after: Subscription, charge: C
 def buys_few_days(context: AnyCommand, after: Subscription, charge: Charge) -> Reminder | None:
     """A charge that buys less than the days policy names."""
     left = start_of_day(after.next_billing_date, after.time_zone) - context.at
-    if not charge.due(after.currency) or left >= timedelta(days=context.policy.few_days):
+    if left >= timedelta(days=context.policy.few_days) or not charge.due(after.currency):
         return None
     return Reminder("charge.few_days", f"This buys {_span(left)}: the next billing date is {after.next_billing_date}.")
 

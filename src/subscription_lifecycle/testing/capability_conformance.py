@@ -13,12 +13,14 @@ from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.ports import (
     InvoiceStore,
     LeasingStore,
+    ListingStore,
     Parked,
     ParkingStore,
     RememberingStore,
     SearchableStore,
     Store,
 )
+from subscription_lifecycle.testing.bulk_conformance import BULK
 from subscription_lifecycle.testing.lives import Recorded
 from subscription_lifecycle.testing.promises import (
     MANY,
@@ -61,6 +63,18 @@ def _search_pages_by_id(make: Make, recorded: Recorded) -> None:
         paged += page
         after = page[-1].id
     same(paged, everything, "Pages of a search, each after the last id, are the whole.")
+
+
+def _payments_are_found_by_when_they_were_written(make: Make, recorded: Recorded) -> None:
+    store = filled(make, recorded)
+    assert isinstance(store, ListingStore)
+    told = [entry for write in recorded.writes for entry in write.entries if entry.payment is not None]
+    check(list(store.payers(LATE)) == [], "payers answers nothing where no payment was written of since then.")
+    moment = timedelta(microseconds=1)
+    for since in sorted({EARLY, *(entry.recorded_at + late for entry in told for late in (moment * 0, moment))}):
+        expected = sorted({entry.subscription for entry in told if entry.recorded_at >= since})
+        found = list(store.payers(since))
+        same(found, expected, "payers answers ids with an entry about a payment written since then, by id, each once.")
 
 
 def _invoice_lines_are_taken_once(make: Make, recorded: Recorded) -> None:
@@ -271,6 +285,7 @@ def _one_name_of_two_stays(store: Any) -> None:
 
 CAPABILITIES: Sequence[tuple[type, Sequence[Callable[[Make, Recorded], None]]]] = (
     (SearchableStore, (_search_pages_by_id,)),
+    (ListingStore, (_payments_are_found_by_when_they_were_written,)),
     (InvoiceStore, (_invoice_lines_are_taken_once,)),
     (
         LeasingStore,
@@ -278,5 +293,6 @@ CAPABILITIES: Sequence[tuple[type, Sequence[Callable[[Make, Recorded], None]]]] 
     ),
     (ParkingStore, (_what_cannot_be_delivered_is_set_aside, _parked_is_in_order)),
     (RememberingStore, (_the_first_name_stays,)),
+    *BULK,
 )
 """Each capability, and what tries it."""

@@ -115,7 +115,18 @@ def _a_stale_write_changes_nothing(make: Make, recorded: Recorded) -> None:
             same(
                 _everything(store, recorded, id), before, "A write that raises ConcurrentChange leaves nothing behind."
             )
+        _one_left_out(make(), recorded, id)
     _refuses(make(), attrs.evolve(recorded.writes[0], expected=1), "A write that expects a version of nothing")
+
+
+def _one_left_out(store: Store, recorded: Recorded, id: str) -> None:
+    """What comes after it repeats no version of an entry: only comparing versions tells that it does not fit."""
+    writes = recorded.of(id)
+    for number, write in enumerate(writes[:-2]):
+        store.write(write)
+        before = _everything(store, recorded, id)
+        _refuses(store, writes[number + 2], "A write whose predecessor was left out")
+        same(_everything(store, recorded, id), before, "A write that raises ConcurrentChange leaves nothing behind.")
 
 
 def _a_repeated_write_does_nothing(make: Make, recorded: Recorded) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from subscription_lifecycle.engine.effects import (
     AskFacts,
+    AtOnce,
     Capture,
     Effect,
     FindDue,
@@ -16,9 +17,11 @@ from subscription_lifecycle.engine.effects import (
     Flow,
     GiveBack,
     Load,
+    LoadMany,
     LookUp,
     Now,
     ReadHistory,
+    SaveMany,
     Tell,
     VoidPayment,
 )
@@ -49,7 +52,11 @@ class Died(BaseException):
 
 
 class MortalSubscriptions(Subscriptions):
-    """Subscriptions that die at a chosen effect: `die_at(n)` before the n-th from now, or after it was performed."""
+    """Subscriptions that die at a chosen effect: `die_at(n)` before the n-th from now, or after it was performed.
+
+    They also die inside a batch: of what is performed at once each part is an effect, one after the other, and of what
+    is written together each write is, as in a store that is killed between its transactions.
+    """
 
     effects: int = 0
     _fatal: int | None = None
@@ -60,6 +67,10 @@ class MortalSubscriptions(Subscriptions):
         self.effects, self._fatal, self._performed = 0, effect, performed
 
     def perform(self, effect: Effect) -> Any:
+        if isinstance(effect, AtOnce):
+            return _in_turn(effect, self.perform)
+        if isinstance(effect, SaveMany):
+            return self._written(effect)
         number, self.effects = self.effects, self.effects + 1
         if number == self._fatal and not self._performed:
             raise Died(effect)
@@ -67,6 +78,26 @@ class MortalSubscriptions(Subscriptions):
         if number == self._fatal:
             raise Died(effect)
         return answer
+
+    def _written(self, effect: SaveMany) -> Any:
+        first, self.effects = self.effects, self.effects + len(effect.saves)
+        if self._fatal is None or not first <= self._fatal < self.effects:
+            return super().perform(effect)
+        written = effect.saves[: self._fatal - first + self._performed]
+        if written:
+            super().perform(SaveMany(written))
+        raise Died(effect)
+
+
+def _in_turn(effect: AtOnce, perform: Perform) -> tuple[Any, ...]:
+    """One after the other, so that which is which does not depend on threads."""
+    answers: list[Any] = []
+    for part in effect.parts:
+        try:
+            answers.append(perform(part))
+        except Exception as error:
+            answers.append(error)
+    return tuple(answers)
 
 
 def crash_at_every_effect(
@@ -130,6 +161,8 @@ class _Repeating:
         self._perform, self._only, self._answer = perform, only, answer
 
     def __call__(self, effect: Effect) -> Any:
+        if isinstance(effect, AtOnce):
+            return _in_turn(effect, self)
         number, self.effects = self.effects, self.effects + 1
         if self._only not in (None, number):
             return self._perform(effect)
@@ -199,6 +232,8 @@ class _Cutting:
         self._perform, self._fatal, self._when = perform, fatal, cut
 
     def __call__(self, effect: Effect) -> Any:
+        if isinstance(effect, AtOnce):
+            return self._in_turn(effect)
         number, self._effects = self._effects, self._effects + 1
         return self._end(effect) if number == self._fatal else self._perform(effect)
 
@@ -206,6 +241,16 @@ class _Cutting:
         """What was held up is performed now; what it answers or raises, nobody hears."""
         if self.left is not None:
             await asyncio.gather(self._performed(self.left), return_exceptions=True)
+
+    async def _in_turn(self, effect: AtOnce) -> tuple[Any, ...]:
+        answers: list[Any] = []
+        for part in effect.parts:
+            try:
+                answer = self(part)
+                answers.append(await answer if inspect.isawaitable(answer) else answer)
+            except Exception as error:
+                answers.append(error)
+        return tuple(answers)
 
     async def _end(self, effect: Effect) -> None:
         self.cut = True
@@ -227,7 +272,7 @@ Result = Applied | AwaitingPayment
 _PRIVATE = (Now, AskFacts, Tell)
 """Effects that no other process can see: nothing is interleaved at them."""
 _MONEY = (Capture, LookUp, VoidPayment, GiveBack)
-_READS = (Load, FindDue, FindPayment, ReadHistory, LookUp)
+_READS = (Load, LoadMany, FindDue, FindPayment, ReadHistory, LookUp)
 
 
 class Process:
@@ -242,6 +287,8 @@ class Process:
         self.error: Exception | None = None
         self.effect: Effect | None = None
         self._flow: Flow[Any] | None = None
+        self._parts: list[Effect] = []
+        self._answers: list[Any] = []
 
     def execute(
         self, id: str, command: Command, *, by: Actor, idempotency_key: str, agreed: Terms | None = None
@@ -275,18 +322,32 @@ class Process:
         flow, effect = self._flow, self.effect
         assert flow is not None, "nothing was begun"
         assert effect is not None, "it is done"
+        answer: Any
         try:
             answer = self.subs.perform(effect)
         except Exception as error:
-            raised = error
-            self._go(lambda: flow.throw(raised))
+            answer = error
+        if self._parts:
+            # What is performed at once is performed one after the other, each a step.
+            self._answers.append(answer)
+            self.effect = self._parts.pop(0)
+        elif self._answers:
+            answers = (*self._answers, answer)
+            self._answers = []
+            self._go(lambda: flow.send(answers))
+        elif isinstance(answer, Exception):
+            self._go(lambda: flow.throw(answer))
         else:
             self._go(lambda: flow.send(answer))
 
     def _go(self, on: Callable[[], Effect]) -> None:
         self.effect = None
         try:
-            self.effect = on()
+            effect = on()
+            if isinstance(effect, AtOnce):
+                self.effect, self._parts = effect.parts[0], list(effect.parts[1:])
+            else:
+                self.effect = effect
         except StopIteration as stop:
             self.answer = stop.value
         except Exception as error:

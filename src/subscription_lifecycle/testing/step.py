@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 
 from subscription_lifecycle.engine.subscriptions import Subscriptions
+from subscription_lifecycle.errors import UnknownSubscription
 from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, Decision
 from subscription_lifecycle.machine.guard import Refusal
 from subscription_lifecycle.machine.lifecycle import Action, Lifecycle
@@ -18,7 +19,7 @@ from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.ports import Stored
-from subscription_lifecycle.testing.fakes import FakeGateway
+from subscription_lifecycle.testing.fakes import Capture, Refund
 
 Snapshots: TypeAlias = tuple[tuple[Entry, Subscription], ...]
 
@@ -38,6 +39,15 @@ def snapshots(lifecycle: Lifecycle, history: Iterable[Entry], before: Snapshots 
     return tuple(found)
 
 
+class Ledger(Protocol):
+    """What laws ask of a gateway: the money that moved, as FakeGateway tells it."""
+
+    @property
+    def captures(self) -> Sequence[Capture]: ...
+    @property
+    def refunds(self) -> Sequence[Refund]: ...
+
+
 @attrs.frozen(kw_only=True)
 class Step:
     """`before` and `after` are what the store held; `entries` is what the step added to `history`.
@@ -47,7 +57,7 @@ class Step:
     """
 
     subs: Subscriptions
-    gateway: FakeGateway
+    gateway: Ledger
     id: str
     now: datetime
     what: str
@@ -101,3 +111,25 @@ class Step:
     def story(self) -> str:
         """What happened so far, one line an entry."""
         return "\n".join([self.what, *(f"  {entry.version}. {entry}" for entry in self.history)])
+
+
+def whole_life(subs: Subscriptions, id: str, gateway: Ledger | None = None) -> Step:
+    """Everything that ever happened to a subscription, as one step: any law can be asked about it at any time.
+
+    `gateway` is whose ledger it is held against; without one, that of `subs`. Raises UnknownSubscription.
+    """
+    stored, history = subs.store.load(id, None), tuple(subs.store.history(id))
+    if stored is None:
+        raise UnknownSubscription(id)
+    return Step(
+        subs=subs,
+        gateway=subs.gateway if gateway is None else gateway,
+        id=id,
+        now=subs.clock(),
+        what="all of it",
+        before=stored,
+        after=stored,
+        entries=history,
+        snapshots=snapshots(subs.lifecycle, history),
+        moved=False,
+    )

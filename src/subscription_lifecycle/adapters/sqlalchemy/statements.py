@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -15,6 +15,7 @@ from sqlalchemy import (
     false,
     func,
     insert,
+    null,
     or_,
     select,
     true,
@@ -57,6 +58,7 @@ class Statement:
 
     def __init__(self, clause: ClauseElement, dialect: Dialect) -> None:
         compiled: Any = clause.compile(dialect=dialect)
+        self._pipelined = dialect.name == "postgresql"
         self._sql = str(compiled)
         self._order: list[str] | None = compiled.positiontup
         self._fixed: Row = {name: value for name, value in compiled.params.items() if value is not None}
@@ -80,6 +82,29 @@ class Statement:
         """Whether a row was written."""
         cursor.execute(self._sql, self._given(parameters))
         return bool(cursor.rowcount == 1)
+
+    def each(self, cursor: Any, rows: Sequence[Row]) -> list[Any]:
+        """The first row of each, or None."""
+        return self._each(cursor, rows, cursor.fetchone)
+
+    def each_changed(self, cursor: Any, rows: Sequence[Row]) -> list[bool]:
+        """Of each, whether a row was written."""
+        return self._each(cursor, rows, lambda: bool(cursor.rowcount == 1))
+
+    def _each(self, cursor: Any, rows: Sequence[Row], answer: Callable[[], Any]) -> list[Any]:
+        given = [self._given(row) for row in rows]
+        answers: list[Any] = []
+        if self._pipelined and len(given) > 1:
+            # One round trip, however many they are.
+            cursor.executemany(self._sql, given, returning=True)
+            answers.append(answer())
+            while cursor.nextset():
+                answers.append(answer())
+        else:
+            for parameters in given:
+                cursor.execute(self._sql, parameters)
+                answers.append(answer())
+        return answers
 
     def many(self, cursor: Any, rows: Sequence[Row]) -> None:
         if len(rows) == 1:
@@ -129,14 +154,17 @@ class Statements:
         )
         self.load = self._made(select(of.document, of.attempt, answer).where(of.id == bindparam("id")))
         new: dict[str, Any] = {
-            column.name: bindparam(f"new_{column.name}") for column in of if column is not of.leased_until
+            name: bindparam(f"new_{name}")
+            for name in ("id", "version", "customer", "state", "due_at", "document", "attempt")
         }
+        # Whoever writes ends what failed before.
+        afresh: dict[str, Any] = {"failed": null(), "error": null(), "due_before": null()}
         self.create = self._made(self._upsert(table).values(new).on_conflict_do_nothing(index_elements=["id"]))
         written = exists().where(entries.c.subscription == bindparam("id"), entries.c.write_id == bindparam("write_id"))
         self.replace = self._made(
             update(table)
             .where(of.id == bindparam("id"), of.version == bindparam("expected"), ~written)
-            .values({name: value for name, value in new.items() if name != "id"})
+            .values({name: value for name, value in new.items() if name != "id"} | afresh)
         )
         self.written = self._made(select(written))
         self.due = self._made(
@@ -159,6 +187,27 @@ class Statements:
             .values(leased_until=bindparam("expires"))
             .returning(of.due_at, of.id)
         )
+        this = of.id == bindparam("id")
+        self.stumbled = self._made(
+            update(table)
+            .where(this)
+            .values(failed=func.coalesce(of.failed, 0) + 1, error=bindparam("why"))
+            .returning(of.failed)
+        )
+        self.defer = self._made(
+            update(table)
+            .where(this, of.failed.is_not(None), of.due_at.is_not(None))
+            .values(due_before=func.coalesce(of.due_before, of.due_at), due_at=bindparam("until"))
+        )
+        self.forget = self._made(
+            update(table)
+            .where(this, of.failed.is_not(None))
+            .values(due_at=func.coalesce(of.due_before, of.due_at), **afresh)
+        )
+        self.deferred = self._made(select(of.id, of.version, of.error).where(of.due_before.is_not(None)))
+        self.deferred_at = self._made(
+            select(of.due_before).where(this, of.version == bindparam("current"), of.due_before.is_not(None))
+        )
         # Nobody else writes this subscription until the transaction ends.
         self.hold = self._made(
             update(table).where(of.id == bindparam("id"), of.version == bindparam("current")).values(version=of.version)
@@ -175,6 +224,8 @@ class Statements:
         values: dict[str, Any] = {column.name: bindparam(column.name) for column in of if column is not of.delivered}
         self.append = self._made(insert(table).values({**values, "delivered": false()}))
         self.find = self._made(select(of.subscription).where(of.reference == bindparam("reference")).limit(1))
+        paid = (of.reference.is_not(None), of.recorded_at >= bindparam("since"))
+        self.payers = self._made(select(of.subscription).where(*paid))
         self.history = self._made(select(of.document).where(of.subscription == bindparam("id")).order_by(of.version))
         # Within a subscription `recorded_at` never decreases, so this is also the order of versions.
         self.undelivered = self._made(

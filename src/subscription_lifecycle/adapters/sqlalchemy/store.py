@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from subscription_lifecycle import documents
 from subscription_lifecycle.adapters.sqlalchemy.migrations import migrate
 from subscription_lifecycle.adapters.sqlalchemy.mirror import BrokeOut, Mirror, mirrored, plain, said, time_limit
 from subscription_lifecycle.adapters.sqlalchemy.postgresql import NAMES, postgresql_engine
+from subscription_lifecycle.adapters.sqlalchemy.rows import WriteRows, microseconds, rows_of, stored_of
 from subscription_lifecycle.adapters.sqlalchemy.sqlite import sqlite_engine
 from subscription_lifecycle.adapters.sqlalchemy.statements import Row, Statements, storable
 from subscription_lifecycle.adapters.sqlalchemy.tables import add_tables
@@ -28,21 +30,9 @@ from subscription_lifecycle.model.charge import InvoiceLine
 from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.model.state import State
 from subscription_lifecycle.model.subscription import Subscription
-from subscription_lifecycle.ports import Answer, Attempt, ClaimTaken, Parked, Stored, Write
+from subscription_lifecycle.ports import ClaimTaken, Parked, Stored, Write
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _MOST_ASKED: Final = 10_000
-
-
-@attrs.frozen
-class _Rows:
-    """A write as rows, made before the transaction begins."""
-
-    snapshot: Row
-    entries: list[Row]
-    answers: list[Row]
-    lines: list[Row]
 
 
 class SQLStore:
@@ -96,17 +86,10 @@ class SQLStore:
     def load(self, id: str, key: str | None, /) -> Stored | None:
         with self._transactions.reading() as cursor:
             row = self._sql.load.run(cursor, id=id, key=key).fetchone()
-        if row is None:
-            return None
-        document, attempt, answer = row
-        return Stored(
-            documents.from_json(Subscription, document),
-            None if attempt is None else documents.from_json(Attempt, attempt),
-            None if answer is None else documents.from_json(Answer, answer),
-        )
+        return stored_of(row)
 
     def write(self, write: Write, /) -> None:
-        rows = _rows(write)
+        rows = rows_of(write)
         if self._mirror is None:
             with self._transactions.writing() as cursor:
                 self._written(cursor, write, rows)
@@ -120,6 +103,40 @@ class SQLStore:
             texts = self._sql.history.all(cursor, id=id)
         return tuple([documents.from_json(Entry, text) for text in texts])
 
+    # -- many subscriptions
+
+    def load_many(self, wanted: Sequence[tuple[str, str | None]], /) -> Sequence[Stored | Exception | None]:
+        with self._transactions.reading() as cursor:
+            rows = self._sql.load.each(cursor, [{"id": id, "key": key} for id, key in wanted])
+        return [_tried(stored_of, row) for row in rows]
+
+    def write_many(self, writes: Sequence[Write], /) -> Sequence[Exception | None]:
+        """Those that a plain row replaces in one transaction, whatever else is the matter in one of its own."""
+        done: set[int] = set()
+        if self._mirror is None:
+            with contextlib.suppress(Exception):
+                done = self._replaced(writes)
+        return [None if number in done else _tried(self.write, write) for number, write in enumerate(writes)]
+
+    def _replaced(self, writes: Sequence[Write]) -> set[int]:
+        """Which were written. Rows are taken in one order, so that two who write the same never wait for each other."""
+        times = Counter(write.subscription.id for write in writes)
+        plain = [
+            number
+            for number, write in enumerate(writes)
+            if write.expected and not write.claims and times[write.subscription.id] == 1
+        ]
+        plain.sort(key=lambda number: writes[number].subscription.id)
+        given = {number: rows_of(writes[number]) for number in plain}
+        sql = self._sql
+        with self._transactions.writing() as cursor:
+            changed = sql.replace.each_changed(cursor, [given[number].replacing for number in plain])
+            done = [number for number, new in zip(plain, changed, strict=True) if new]
+            sql.append.many(cursor, [row for number in done for row in given[number].entries])
+            sql.answer.many(cursor, [row for number in done for row in given[number].answers])
+            sql.line.many(cursor, [row for number in done for row in given[number].lines])
+        return set(done)
+
     # -- finding
 
     def find(self, reference: str, /) -> str | None:
@@ -129,10 +146,10 @@ class SQLStore:
 
     def due(self, until: datetime, limit: int, /) -> Sequence[str]:
         with self._transactions.reading() as cursor:
-            return self._sql.due.all(cursor, until=_microseconds(until), limit=limit)
+            return self._sql.due.all(cursor, until=microseconds(until), limit=limit)
 
     def lease(self, until: datetime, limit: int, expires: datetime, /) -> Sequence[str]:
-        parameters: Row = {"until": _microseconds(until), "limit": limit, "expires": _microseconds(expires)}
+        parameters: Row = {"until": microseconds(until), "limit": limit, "expires": microseconds(expires)}
         with self._transactions.writing() as cursor:
             return [id for _, id in sorted(self._sql.lease.run(cursor, **parameters).fetchall())]
 
@@ -152,6 +169,11 @@ class SQLStore:
         with self.engine.connect() as connection:
             texts = connection.execute(query).scalars().all()
         return [documents.from_json(Subscription, text) for text in texts]
+
+    def payers(self, since: datetime, /) -> Sequence[str]:
+        with self._transactions.reading() as cursor:
+            # Asked for each id once, and in order, a database would look through all that was ever written.
+            return sorted(set(self._sql.payers.all(cursor, since=microseconds(since))))
 
     # -- the outbox
 
@@ -203,13 +225,34 @@ class SQLStore:
         with self._transactions.writing() as cursor:
             if self._sql.taken_back.changed(cursor, **row):
                 self._sql.offered.run(cursor, **row)
+            if self._sql.deferred_at.one(cursor, id=subscription, current=version) is not None:
+                self._sql.forget.run(cursor, id=subscription)
 
     def parked(self) -> Sequence[Parked]:
         with self._transactions.reading() as cursor:
             entries = [Parked("entry", *row) for row in self._sql.aside.run(cursor).fetchall()]
         with self._transactions.reading() as cursor:
             missed = [Parked("mirror", *row) for row in self._sql.parked.run(cursor).fetchall()]
-        return tuple(sorted(entries + missed, key=lambda parked: (parked.subscription, parked.version)))
+        with self._transactions.reading() as cursor:
+            deferred = [Parked("subscription", *row) for row in self._sql.deferred.run(cursor).fetchall()]
+        found = entries + missed + deferred
+        return tuple(sorted(found, key=lambda parked: (parked.subscription, parked.version, parked.what)))
+
+    # -- sweeps that fail
+
+    def stumbled(self, errors: Mapping[str, str], /) -> Mapping[str, int]:
+        rows: list[Row] = [{"id": id, "why": plain(errors[id])} for id in sorted(errors)]
+        with self._transactions.writing() as cursor:
+            counts = self._sql.stumbled.each(cursor, rows)
+        return {row["id"]: count[0] for row, count in zip(rows, counts, strict=True) if count is not None}
+
+    def defer(self, until: Mapping[str, datetime], /) -> None:
+        with self._transactions.writing() as cursor:
+            self._sql.defer.many(cursor, [{"id": id, "until": microseconds(until[id])} for id in sorted(until)])
+
+    def forget(self, ids: Sequence[str], /) -> None:
+        with self._transactions.writing() as cursor:
+            self._sql.forget.many(cursor, [{"id": id} for id in sorted(set(ids))])
 
     # -- the gateway's names
 
@@ -230,7 +273,7 @@ class SQLStore:
 
     # -- the mirror
 
-    def _write_mirrored(self, mirror: Mirror, write: Write, rows: _Rows) -> None:
+    def _write_mirrored(self, mirror: Mirror, write: Write, rows: WriteRows) -> None:
         try:
             with self._transactions.sharing() as (connection, cursor):
                 new = self._written(cursor, write, rows)
@@ -244,7 +287,7 @@ class SQLStore:
         if new:
             self._asked_here.note(write)
 
-    def _write_and_mirror(self, mirror: Mirror, write: Write, rows: _Rows) -> None:
+    def _write_and_mirror(self, mirror: Mirror, write: Write, rows: WriteRows) -> None:
         """The fact first: whoever asked for this payment is gone, and the mirror may be why."""
         subscription = write.subscription
         with self._transactions.writing() as cursor:
@@ -278,13 +321,13 @@ class SQLStore:
 
     # -- inside a transaction
 
-    def _written(self, cursor: Any, write: Write, rows: _Rows) -> bool:
+    def _written(self, cursor: Any, write: Write, rows: WriteRows) -> bool:
         """Whether this write is new. It is checked and made by one statement, so that one of several writers wins."""
         sql, id = self._sql, write.subscription.id
         if write.expected == 0:
             changed = sql.create.changed(cursor, **rows.snapshot)
         else:
-            changed = sql.replace.changed(cursor, id=id, expected=write.expected, write_id=write.id, **rows.snapshot)
+            changed = sql.replace.changed(cursor, **rows.replacing)
         if not changed:
             if sql.written.one(cursor, id=id, write_id=write.id):
                 return False
@@ -300,6 +343,13 @@ class SQLStore:
                 raise ClaimTaken(claim)
         sql.line.many(cursor, rows.lines)
         return True
+
+
+def _tried(method: Callable[[Any], Any], argument: Any) -> Any:
+    try:
+        return method(argument)
+    except Exception as error:
+        return error
 
 
 class _Asked:
@@ -347,42 +397,3 @@ def _engine(url: URL | Path | str) -> Engine:
     if made.get_backend_name() in NAMES:
         return postgresql_engine(made)
     return sqlite_engine(made) if made.get_backend_name() == "sqlite" else create_engine(made)
-
-
-def _rows(write: Write) -> _Rows:
-    subscription = write.subscription
-    entries: list[Row] = [
-        {
-            "subscription": entry.subscription,
-            "version": entry.version,
-            "write_id": write.id,
-            "reference": None if entry.payment is None else entry.payment.reference,
-            "effective_at": _microseconds(entry.effective_at),
-            "recorded_at": _microseconds(entry.recorded_at),
-            "document": documents.to_json(entry),
-        }
-        for entry in write.entries
-    ]
-    answers: list[Row] = [
-        {"subscription": subscription.id, "key": answer.key, "document": documents.to_json(answer)}
-        for answer in write.answers
-    ]
-    lines: list[Row] = [
-        {"id": line.id, "customer": line.customer, "invoice": line.invoice, "document": documents.to_json(line)}
-        for entry in write.entries
-        for line in entry.invoice_lines
-    ]
-    snapshot: Row = {
-        "new_id": subscription.id,
-        "new_version": subscription.version,
-        "new_customer": subscription.customer,
-        "new_state": subscription.state.name,
-        "new_due_at": None if write.due_at is None else _microseconds(write.due_at),
-        "new_document": documents.to_json(subscription),
-        "new_attempt": None if write.attempt is None else documents.to_json(write.attempt),
-    }
-    return _Rows(snapshot, entries, answers, lines)
-
-
-def _microseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // _MICROSECOND

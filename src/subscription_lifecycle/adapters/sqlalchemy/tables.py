@@ -61,6 +61,7 @@ def overlook(item: Any, name: str | None, kind: str, reflected: bool, compared_t
 
 
 def _subscriptions(table: Any) -> Table:
+    due_before = Column("due_before", BigInteger)
     made: Table = table(
         "subscriptions",
         Column("id", _NAME, nullable=False),
@@ -71,22 +72,31 @@ def _subscriptions(table: Any) -> Table:
         Column("document", Text, nullable=False),
         Column("attempt", Text),
         Column("leased_until", BigInteger),
+        # How many sweeps of it have failed since it was last written, how, and when it was due before it was put off.
+        Column("failed", BigInteger),
+        Column("error", Text),
+        due_before,
         PrimaryKeyConstraint("id", name="lifecycle_subscriptions_pkey"),
         Index("lifecycle_subscriptions_due", "due_at", "id"),
         Index("lifecycle_subscriptions_customer", "customer", "id"),
         Index("lifecycle_subscriptions_state", "state", "id"),
-    )
+        Index(
+            "lifecycle_subscriptions_deferred", "id",
+            sqlite_where=due_before.is_not(None), postgresql_where=due_before.is_not(None),
+        ),
+    )  # fmt: skip
     return made
 
 
 def _entries(table: Any) -> Table:
     delivered = Column("delivered", Boolean, nullable=False)
+    reference = Column("reference", _NAME)
     made: Table = table(
         "entries",
         Column("subscription", _NAME, nullable=False),
         Column("version", BigInteger, nullable=False),
         Column("write_id", _LONG_NAME, nullable=False),
-        Column("reference", _NAME),
+        reference,
         Column("effective_at", BigInteger, nullable=False),
         Column("recorded_at", BigInteger, nullable=False),
         delivered,
@@ -99,6 +109,10 @@ def _entries(table: Any) -> Table:
             "lifecycle_entries_outbox",
             "recorded_at", "subscription", "version",
             sqlite_where=delivered == false(), postgresql_where=delivered == false(),
+        ),
+        Index(
+            "lifecycle_entries_payments", "recorded_at", "subscription",
+            sqlite_where=reference.is_not(None), postgresql_where=reference.is_not(None),
         ),
     )  # fmt: skip
     return made

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import date, timedelta
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
+from subscription_lifecycle.errors import NotPossible
+from subscription_lifecycle.model.actor import SYSTEM
 from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.charge import Charge, Debt
 from subscription_lifecycle.model.command import FailPayment, FailRefund, SettlePayment
@@ -17,6 +21,7 @@ from subscription_lifecycle.model.schedule import BillingPeriod
 from subscription_lifecycle.model.state import Access
 from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.standard.commands import Cancel, Correct, Disable, Enable, Reactivate, Refund
+from subscription_lifecycle.testing.fakes import Capture
 from subscription_lifecycle.testing.law import law
 from subscription_lifecycle.testing.step import Step
 
@@ -39,9 +44,10 @@ def money_adds_up(step: Step) -> None:
     # A refund may have been made and its confirmation lost: it is on record still, and asked for again.
     made = {refund.reference for refund in given}
     promised = sum(refund.amount.minor for refund in step.subscription.refunds if refund.reference not in made)
-    asked = _refunds_asked(step)
-    assert sum(refund.amount.minor for refund in given) + promised == asked, "a refund was lost or doubled"
+    asked = refunds_asked(step.history)
+    assert sum(refund.amount.minor for refund in given) + promised == asked.total(), "a refund was lost or doubled"
     _credit_is_explained(step)
+    _nothing_is_kept(step, taken)
     for refund in given:
         paid = known[refund.reference]
         assert refund.amount <= (paid.captured or paid.amount), f"{refund} gives back more than was taken"
@@ -78,46 +84,83 @@ def _made(entry: Entry) -> Iterable[BillingPeriod]:
     return (period for period, *_ in (Counter((debt.period, debt.amount, debt.since) for debt in after) - known))
 
 
-def _refunds_asked(step: Step) -> int:
-    return sum(_refunds_asked_by(entry) for entry in step.history)
+def refunds_asked(history: Iterable[Entry]) -> Counter[str]:
+    """What was put on record to go back, in minor units by payment, less what a chargeback overtook."""
+    asked = Counter[str]()
+    for entry in history:
+        if isinstance(entry.command, FailRefund):
+            # The same refund, once more.
+            continue
+        before, after = entry.changes.get("refunds", ((), ()))
+        for refund in after:
+            asked[refund.reference] += 0 if refund in (before or ()) else refund.amount.minor
+        # What the customer's bank took back need not go back.
+        spared: Iterable[Any] = before or () if isinstance(entry.command, FailPayment) else ()
+        for refund in spared:
+            asked[refund.reference] -= 0 if refund in after else refund.amount.minor
+    return asked
 
 
-def _refunds_asked_by(entry: Entry) -> int:
-    if isinstance(entry.command, FailRefund):
-        # The same refund, once more.
-        return 0
-    before, after = entry.changes.get("refunds", ((), ()))
-    asked: int = sum(refund.amount.minor for refund in after if refund not in (before or ()))
-    # What the customer's bank took back need not go back.
-    failed = isinstance(entry.command, FailPayment)
-    spared: int = sum(refund.amount.minor for refund in before or () if failed and refund not in after)
-    return asked - spared
+def used_by_lines(history: Iterable[Entry]) -> Counter[str]:
+    """What went into lines, in minor units by payment, less what was owed again when the money failed."""
+    used = Counter[str]()
+    for entry in history:
+        if entry.payment is None:
+            continue
+        reference, currency = entry.payment.reference, entry.payment.amount.currency
+        if entry.event == "applied" and entry.charge is not None:
+            used[reference] += entry.charge.due(currency).minor + _minor(entry.charge.received)
+        elif entry.event == "failed":
+            used[reference] -= sum(money.minor * count for (_, money), count in _debts_made(entry).items())
+    return used
+
+
+def _nothing_is_kept(step: Step, taken: Iterable[Capture]) -> None:
+    """What was taken and is in no line goes back, unless a bank has it or an operator must look at it first."""
+    used, back = used_by_lines(step.history), refunds_asked(step.history)
+    last, lost = dict[str, Entry](), Counter[str]()
+    for entry in step.history:
+        if entry.payment is None:
+            continue
+        reference = entry.payment.reference
+        last[reference] = entry
+        lost[reference] += {"charged_back": 1, "chargeback_reversed": -1}.get(entry.payment.code or "", 0)
+        if isinstance(entry.command, SettlePayment):
+            back[reference] += _credit_grown(entry)
+    for capture in taken:
+        rest = capture.amount.minor - used[capture.reference]
+        waits = lost[capture.reference] > 0 or last[capture.reference].event == "mismatched"
+        assert waits or 0 <= rest <= back[capture.reference], f"{capture.reference}: {rest} minor units were kept"
 
 
 def _credit_is_explained(step: Step) -> None:
     """What is captured is what was due; credit comes from charges and refunds, and goes into charges."""
     for entry in step.history[1:]:
-        if entry.event != "applied" or isinstance(entry.command, Correct | Refund):
+        late = isinstance(entry.command, SettlePayment) and entry.event in ("applied", "late")
+        if not late and (entry.event != "applied" or isinstance(entry.command, Correct | Refund)):
             continue
         charge, currency = entry.charge or Charge(), step.subscription.currency
         if isinstance(entry.command, SettlePayment):
-            before, after = entry.changes.get("credit", (None, None))
-            given = _refunds_asked_by(entry) + _minor(after) - _minor(before)
+            given = refunds_asked([entry]).total() + _credit_grown(entry)
             assert _minor(entry.command.amount) == _minor(charge.received) + given, f"{entry.id}: late money was kept"
             continue
         if entry.payment is not None:
             assert entry.payment.amount == charge.due(currency), f"{entry.id}: {entry.payment} for {charge}"
-        before, after = entry.changes.get("credit", (None, None))
-        grown = _minor(after) - _minor(before)
-        given = _given_back_by(entry) - _refunds_asked_by(entry) if entry.charge is None else 0
+        grown = _credit_grown(entry)
+        given = _given_back_by(entry) - refunds_asked([entry]).total() if entry.charge is None else 0
         assert grown == _minor(charge.credits) - _minor(charge.credit_used) + given, f"{entry.id}: credit from nowhere"
+
+
+def _credit_grown(entry: Entry) -> int:
+    before, after = entry.changes.get("credit", (None, None))
+    return _minor(after) - _minor(before)
 
 
 def _minor(money: Money | None) -> int:
     return 0 if money is None else money.minor
 
 
-@law("debts do not evaporate: arrears shrink only by money or by an entry that forgives")
+@law("debts do not evaporate: arrears shrink only by money or by an entry that forgives; what failed is owed again")
 def debts_stay(step: Step) -> None:
     for entry, snapshot in step.snapshots:
         before, after = entry.changes.get("arrears", ((), ()))
@@ -129,6 +172,33 @@ def debts_stay(step: Step) -> None:
         assert gone <= asked + _amounts([*charge.forgives, *elsewhere]), f"{entry.id} lost a debt"
         if entry.billed is not None and entry.event != "applied":
             assert any(debt.period == entry.billed for debt in snapshot.arrears), f"{entry.billed} is owed by nobody"
+    for (_, earlier), (entry, snapshot) in pairwise(step.snapshots):
+        if entry.event == "failed" and entry.payment is not None:
+            _is_owed_again(step, earlier, entry, snapshot)
+
+
+def _is_owed_again(step: Step, before: Subscription, entry: Entry, after: Subscription) -> None:
+    """What failed money had paid for, less what was to go back of it, where the table has a row for it."""
+    assert entry.payment is not None
+    reference, amount = entry.payment.reference, entry.payment.amount
+    going_back = sum(refund.amount.minor for refund in before.refunds if refund.reference == reference)
+    assert not any(refund.reference == reference for refund in after.refunds), f"{entry.id} gives back what a bank took"
+    paid = [
+        other.charge.total(amount.currency).minor
+        for other in step.history[: entry.version - 1]
+        if other.event == "applied" and other.charge and other.payment and other.payment.reference == reference
+    ]
+    least = min(amount.minor - going_back, paid[-1] if paid else 0)
+    owed = sum(money.minor * count for (_, money), count in _debts_made(entry).items())
+    if owed < least:
+        with suppress(NotPossible):
+            step.lifecycle.decide(before, entry.command, by=SYSTEM, at=entry.recorded_at)
+            raise AssertionError(f"{entry.id} makes {owed} minor units owed for the {least} that failed")
+
+
+def _debts_made(entry: Entry) -> Counter[tuple[BillingPeriod, Money]]:
+    before, after = entry.changes.get("arrears", ((), ()))
+    return _amounts(after) - _amounts(before or ())
 
 
 def _amounts(debts: Iterable[Debt]) -> Counter[tuple[BillingPeriod, Money]]:
