@@ -134,6 +134,10 @@ def test_every_error_is_in_the_tree_and_on_the_front_door() -> None:
 NOT_OF_THE_COMMAND = {"self", "id", "by", "idempotency_key", "agreed"}
 WITHOUT_A_METHOD = {
     "CancelAsScheduled": "only the clock gives it",
+    "CancelForNonPayment": "only the clock gives it",
+    "Notify": "only the clock gives it",
+    "PauseAsScheduled": "only the clock gives it",
+    "ResumeAsScheduled": "only the clock gives it",
     "FailPayment": "only the gateway's report gives it",
     "SettlePayment": "only the gateway's report gives it",
     "ReportInvoice": "report_invoice gives it to every subscription on the invoice",
@@ -162,6 +166,7 @@ VALUES: dict[str, Any] = {
     "metadata": {"colour": "blue"},
     "when": TODAY,
     "refund": "prorated",
+    "keep_or_refuse": True,
     "on": False,
     "cause": CUSTOMER,
     "reason": "fraud",

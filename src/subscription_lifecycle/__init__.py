@@ -41,7 +41,7 @@ from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.payment import Payment
 from subscription_lifecycle.model.payment_method import PaymentMethod
 from subscription_lifecycle.model.plan import Plan
-from subscription_lifecycle.model.policy import Policy
+from subscription_lifecycle.model.policy import DunningStep, Policy
 from subscription_lifecycle.model.schedule import (
     DAILY,
     MONTHLY,
@@ -55,22 +55,27 @@ from subscription_lifecycle.model.schedule import (
 from subscription_lifecycle.model.state import Access, Cause, Condition, State
 from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.standard import causes, states
-from subscription_lifecycle.standard.causes import CUSTOMER, LAPSED, NON_PAYMENT, PROVIDER
+from subscription_lifecycle.standard.causes import CUSTOMER, DUNNING, LAPSED, NON_PAYMENT, PAUSE, PROVIDER
 from subscription_lifecycle.standard.commands import (
     Adopt,
     Cancel,
     ChangePaymentMethod,
+    ConvertTrial,
     Correct,
     Delete,
     Disable,
     Enable,
     Expire,
+    ExtendTrial,
     ForgiveArrears,
+    Notify,
+    Pause,
     PayArrears,
     Reactivate,
     Refund,
     Renew,
     ReportInvoice,
+    Resume,
     RetryPayment,
     SetRecurringBilling,
     Start,
@@ -96,12 +101,14 @@ __all__ = [
     "DAILY",
     "DELETED",
     "DISABLED",
+    "DUNNING",
     "EXPIRED",
     "INTERRUPTED_STATE",
     "LAPSED",
     "MONTHLY",
     "NON_PAYMENT",
     "PAST_DUE",
+    "PAUSE",
     "PAUSED",
     "PROVIDER",
     "QUARTERLY",
@@ -130,6 +137,7 @@ __all__ = [
     "ConcurrentChange",
     "Condition",
     "Context",
+    "ConvertTrial",
     "Correct",
     "Debt",
     "Decision",
@@ -138,9 +146,11 @@ __all__ = [
     "Difference",
     "Disable",
     "Due",
+    "DunningStep",
     "Enable",
     "Entry",
     "Expire",
+    "ExtendTrial",
     "Finding",
     "ForgiveArrears",
     "Guard",
@@ -156,6 +166,8 @@ __all__ = [
     "Moment",
     "Money",
     "NotPossible",
+    "Notify",
+    "Pause",
     "PayArrears",
     "Payment",
     "PaymentDeclined",
@@ -174,6 +186,7 @@ __all__ = [
     "Reminder",
     "Renew",
     "ReportInvoice",
+    "Resume",
     "RetryPayment",
     "Role",
     "SetRecurringBilling",

@@ -328,8 +328,8 @@ _SNAPSHOT: Final = {
     field.name: (
         _converter.get_structure_hook(field.type),
         field.type,
-        # An earlier version had no such field. The one factory among them makes the empty metadata.
-        frozen_mapping({}) if field.name == "metadata" else field.default,
+        # An earlier version had no such field. The factories among them make empty mappings.
+        frozen_mapping({}) if isinstance(field.default, attrs.Factory) else field.default,  # type: ignore[arg-type]
     )
     for field in attrs.fields(attrs.resolve_types(Subscription))
 }

@@ -79,9 +79,11 @@ class StandardCommands(Generic[R]):
         by: Actor,
         idempotency_key: str,
         agreed: Terms | None = None,
+        keep_or_refuse: bool = False,
+        start_on: date | None = None,
     ) -> R:
         """Bring service back; what it costs and which date follows depend on how service stopped."""
-        command = commands.Reactivate(payment_method)
+        command = commands.Reactivate(payment_method, keep_or_refuse=keep_or_refuse, start_on=start_on)
         return self.execute(id, command, by=by, idempotency_key=idempotency_key, agreed=agreed)
 
     def cancel(
@@ -95,6 +97,48 @@ class StandardCommands(Generic[R]):
     ) -> R:
         """End service now, at the term's end, or on a local day; recurring billing goes off."""
         return self.execute(id, commands.Cancel(when, refund), by=by, idempotency_key=idempotency_key)
+
+    def pause(
+        self,
+        id: str,
+        *,
+        when: Literal["now", "period_end"] | date = "now",
+        until: date | None = None,
+        by: Actor,
+        idempotency_key: str,
+    ) -> R:
+        """Interrupt service for a while; it resumes by itself on the local day `until`, or when policy says."""
+        return self.execute(id, commands.Pause(when, until), by=by, idempotency_key=idempotency_key)
+
+    def resume(
+        self,
+        id: str,
+        *,
+        payment_method: PaymentMethod | None = None,
+        by: Actor,
+        idempotency_key: str,
+        agreed: Terms | None = None,
+    ) -> R:
+        """End a pause, or withdraw one; what that does to dates and money is policy `resume`."""
+        command = commands.Resume(payment_method)
+        return self.execute(id, command, by=by, idempotency_key=idempotency_key, agreed=agreed)
+
+    def extend_trial(self, id: str, *, until: date | None = None, by: Actor, idempotency_key: str) -> R:
+        """Give a trial more days, once."""
+        return self.execute(id, commands.ExtendTrial(until), by=by, idempotency_key=idempotency_key)
+
+    def convert_trial(
+        self,
+        id: str,
+        *,
+        payment_method: PaymentMethod | None = None,
+        by: Actor,
+        idempotency_key: str,
+        agreed: Terms | None = None,
+    ) -> R:
+        """End a trial early: the first paid period begins today."""
+        command = commands.ConvertTrial(payment_method)
+        return self.execute(id, command, by=by, idempotency_key=idempotency_key, agreed=agreed)
 
     def set_recurring_billing(self, id: str, *, on: bool, by: Actor, idempotency_key: str) -> R:
         """Switch recurring billing."""

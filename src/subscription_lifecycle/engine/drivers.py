@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextvars
 import inspect
-from collections.abc import Awaitable, Callable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+import threading
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 import attrs
@@ -109,12 +109,36 @@ async def answered(effect: Effect, perform: Callable[[Effect], Any]) -> Any:
     """One hop to a worker thread; what is awaitable is awaited here."""
     import asyncio  # Its import takes a tenth of the package's, and only this driver needs it.
 
-    answer = await asyncio.to_thread(perform, effect)
+    cancelled = threading.Event()
+    made: list[Any] = []
+
+    def hop() -> None:
+        made.append(perform(effect))
+        if cancelled.is_set():
+            _drop(made)
+
+    try:
+        await asyncio.to_thread(hop)
+    except asyncio.CancelledError:
+        # A coroutine that was made meanwhile is never begun.
+        cancelled.set()
+        _drop(made)
+        raise
+    [answer] = made
     return await answer if inspect.isawaitable(answer) else answer
+
+
+def _drop(made: list[Any]) -> None:
+    for answer in made:
+        close = getattr(answer, "close", None)
+        if inspect.isawaitable(answer) and close is not None:
+            close()
 
 
 def at_once(effect: AtOnce, perform: Callable[[Effect], Any]) -> tuple[Any, ...]:
     """Each part in a thread, no more than `limit` at a time. Where one ends the process, no other is begun."""
+    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
     limit = min(effect.limit, len(effect.parts))
     with ThreadPoolExecutor(limit, thread_name_prefix="lifecycle payment") as pool:
         futures = [pool.submit(contextvars.copy_context().run, _tried, part, perform) for part in effect.parts]
@@ -158,6 +182,24 @@ async def at_once_async(effect: AtOnce, perform: Callable[[Effect], Any]) -> tup
 
 
 @attrs.frozen
+class _Later:
+    """An answer that is awaited before it is checked, or given up with all that it is made of."""
+
+    performer: Performer
+    effect: Effect
+    answer: Any
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._checked().__await__()
+
+    async def _checked(self) -> Any:
+        return self.performer.checked(self.effect, await self.answer)
+
+    def close(self) -> None:
+        _drop([self.answer])
+
+
+@attrs.frozen
 class Performer:
     """What each effect means with these parts. What is loaded is given the lifecycle's own states and causes."""
 
@@ -172,13 +214,11 @@ class Performer:
         """One answer, or an awaitable of it where store, gateway or facts are asynchronous."""
         answer = self._answer(effect)
         if inspect.isawaitable(answer):
-            return self._later(effect, answer)
-        return self._checked(effect, answer)
+            return _Later(self, effect, answer)
+        return self.checked(effect, answer)
 
-    async def _later(self, effect: Effect, answer: Awaitable[Any]) -> Any:
-        return self._checked(effect, await answer)
-
-    def _checked(self, effect: Effect, answer: Any) -> Any:
+    def checked(self, effect: Effect, answer: Any) -> Any:
+        """As flows take it: instants in UTC, and the lifecycle's own states."""
         match effect, answer:
             case Now(), _:
                 return validation.instant("clock", answer)

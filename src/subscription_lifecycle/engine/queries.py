@@ -43,9 +43,9 @@ def get(lifecycle: Lifecycle, id: str) -> Flow[Subscription]:
 
 def access(lifecycle: Lifecycle, id: str) -> Flow[Access]:
     stored = yield from loaded(validation.named("id", id), None)
-    if stored.attempt is not None:
-        return stored.subscription.state.access
     now = yield Now()
+    if stored.attempt is not None:
+        return lifecycle.access_in(lifecycle.known(stored.subscription), now)
     return lifecycle.access(stored.subscription, at=now)
 
 
@@ -69,7 +69,10 @@ def as_of(lifecycle: Lifecycle, id: str, at: datetime, known_at: datetime | None
     if snapshot is None:
         return None
     snapshot = lifecycle.known(snapshot)
-    return snapshot if _payment_is_open(entries) else lifecycle.at(snapshot, at)
+    if _payment_is_open(entries):
+        return snapshot
+    now = yield Now()
+    return lifecycle.projected(snapshot, at) if at > now else lifecycle.at(snapshot, at)
 
 
 def _payment_is_open(entries: Iterable[Entry]) -> bool:

@@ -10,7 +10,7 @@ from subscription_lifecycle.errors import NotPossible
 from subscription_lifecycle.machine import dispatch, verify
 from subscription_lifecycle.machine.definition import Definition
 from subscription_lifecycle.machine.guard import NO_COMMAND, BillingDates, Context, ReadsCommand, Refusal
-from subscription_lifecycle.machine.transition import Transition, position
+from subscription_lifecycle.machine.transition import AccessRule, Transition, position
 from subscription_lifecycle.model.actor import Actor
 from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.command import Command
@@ -29,8 +29,9 @@ class Choosing(Definition):
         name: str,
         version: int,
         renamed: Mapping[str, State],
+        access: AccessRule,
     ) -> None:
-        super().__init__(rows, policies, name, version, renamed)
+        super().__init__(rows, policies, name, version, renamed, access)
         verify.verify(self)
         self.machine = dispatch.build(self.rows, self.states.values(), self.interruptible)
         self._table = dispatch.compile_table(self.machine)

@@ -17,7 +17,7 @@ from subscription_lifecycle.machine.decision import Decision
 from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition, same, unchanged
 from subscription_lifecycle.model.calendar import start_of_day
-from subscription_lifecycle.model.charge import Charge, Debt, Reminder, Settlement
+from subscription_lifecycle.model.charge import Charge, Debt, Reminder, Settlement, without
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.state import Cause, State
 from subscription_lifecycle.model.subscription import Subscription
@@ -83,7 +83,7 @@ def take(lifecycle: Lifecycle, row: Transition[Any], context: Context[Any]) -> D
     after = _without_empty_windows(lifecycle, row, context, after)
     declined = None
     if row.declined is not None and collected == "capture":
-        declined = subscription.changed(_if_declined(row, context, charge, row.declined))
+        declined = subscription.changed(_if_declined(row, context, causes, charge, row.declined))
     return Decision(
         lifecycle=(lifecycle.name, lifecycle.version),
         row=row.id,
@@ -115,7 +115,7 @@ def take(lifecycle: Lifecycle, row: Transition[Any], context: Context[Any]) -> D
 def _settled_state(row: Transition[Any], target: State, subscription: Subscription, charge: Charge) -> State:
     if target.settled is None or row.target not in (INTERRUPTED_STATE, SAME_STATE):
         return target
-    left = [debt for debt in subscription.arrears if debt not in charge.settles and debt not in charge.forgives]
+    left = without(subscription.arrears, charge.settles + charge.forgives)
     return target if any(debt not in charge.holds for debt in left) else target.settled
 
 
@@ -141,6 +141,7 @@ def _moved(context: Context[Any]) -> dict[str, Any]:
         "next_billing_date": context.dates.next_billing_date,
         "term_start": term_start,
         "term_end": term_end,
+        "cycles": context.subscription.cycles + (context.dates.billed is not None),
         "version": context.subscription.version + 1,
     }
 
@@ -167,11 +168,10 @@ def _if_paid(row: Transition[Any], context: Context[Any], causes: tuple[Cause, .
     before = context.subscription
     changes = _moved(context) | _entered(row, context, causes)
     if before.arrears:
-        gone = charge.settles + charge.forgives
-        kept = [debt for debt in before.arrears if debt not in gone]
+        kept = without(before.arrears, charge.settles + charge.forgives)
         changes["arrears"] = tuple(attrs.evolve(debt, held=True) if debt in charge.holds else debt for debt in kept)
     if not changes.get("arrears"):
-        changes["attempted_on"] = None
+        changes |= {"attempted_on": None, "declined_method": None}
     if charge.lines or charge.settles:
         changes["paid_through"] = _paid_through(before, charge, all_settled=not changes.get("arrears"))
     if before.settlements:
@@ -200,11 +200,15 @@ def _checked(changes: Mapping[str, Any], row: Transition[Any]) -> Mapping[str, A
     return changes
 
 
-def _if_declined(row: Transition[Any], context: Context[Any], charge: Charge, state: State) -> dict[str, Any]:
+def _if_declined(
+    row: Transition[Any], context: Context[Any], causes: tuple[Cause, ...], charge: Charge, state: State
+) -> dict[str, Any]:
     before = context.subscription
     context = context.leading_to(state)
     until = before.until if state == before.state else None
+    left = {} if state == before.state else {"causes": causes, "interrupted": before.interrupted if causes else None}
     return _moved(context) | {
+        **left,
         "state": state,
         "since": before.since if state == before.state else context.at,
         "arrears": (*before.arrears, *_debts(charge, context.today, held=False)),
@@ -273,4 +277,4 @@ def hold(row: Transition[Any], decision: Decision, context: Context[Any]) -> Dec
     )
 
 
-_DATES = ("schedule", "next_billing_date", "term_start", "term_end")
+_DATES = ("schedule", "next_billing_date", "term_start", "term_end", "cycles")

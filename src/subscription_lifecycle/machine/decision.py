@@ -159,6 +159,8 @@ class Decision:
             return after, entry, payment
         if isinstance(outcome, Declined):
             declined = onto(base, self.before, self.declined or self.before)
+            if self.declined is not None and not outcome.retryable:
+                declined = declined.changed({"declined_method": self.method})
             after, entry = self._entry(base, declined, "declined", recorded_at, key=key, payment=payment)
             return after, entry, payment
         return base, None, payment

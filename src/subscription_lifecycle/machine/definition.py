@@ -11,7 +11,7 @@ import attrs
 from subscription_lifecycle.errors import DefinitionError, InvalidValue
 from subscription_lifecycle.machine.deciding import causes_after
 from subscription_lifecycle.machine.guard import Guard
-from subscription_lifecycle.machine.transition import SAME_STATE, Transition
+from subscription_lifecycle.machine.transition import SAME_STATE, AccessRule, Transition
 from subscription_lifecycle.machine.verify import check_shapes, remarks
 from subscription_lifecycle.model import validation
 from subscription_lifecycle.model.command import Command
@@ -35,6 +35,7 @@ class Definition:
         name: str,
         version: int,
         renamed: Mapping[str, State],
+        access: AccessRule,
     ) -> None:
         self.rows: tuple[Transition[Any], ...] = tuple(rows)
         self.policies: Mapping[str, Policy] = frozen_mapping(
@@ -44,6 +45,7 @@ class Definition:
         self.name = validation.named("name", name)
         self.version = version
         self.renamed = frozen_mapping(renamed)
+        self.access_rule = access
         found = self.rows
         self.commands: tuple[type[Command], ...] = tuple(dict.fromkeys(row.on for row in found))
         self.states: Mapping[str, State] = frozen_mapping(
@@ -83,7 +85,7 @@ class Definition:
             for row in self.rows:
                 if state not in row.source or (row.cause and (not causes or causes[0] not in row.cause)):
                     continue
-                for reached in self._reached(row, state, causes_after(self, row, causes)):
+                for reached in self._reached(row, state, causes, causes_after(self, row, causes)):
                     if reached not in found:
                         found[reached] = None
                         queue.append(reached)
@@ -91,7 +93,7 @@ class Definition:
         return tuple(sorted(found, key=lambda pair: (order.index(pair[0].name), [cause.rank for cause in pair[1]])))
 
     def _reached(
-        self, row: Transition[Any], state: State, causes: tuple[Cause, ...]
+        self, row: Transition[Any], state: State, before: tuple[Cause, ...], causes: tuple[Cause, ...]
     ) -> list[tuple[State, tuple[Cause, ...]]]:
         if row.target is SAME_STATE:
             targets = [state]
@@ -103,9 +105,10 @@ class Definition:
             targets = [row.target]
         else:
             targets = [other for state in self.interruptible for other in _and_settled(state)]
+        reached = [(target, causes) for target in targets]
         if row.declined is not None:
-            targets.append(row.declined)
-        return [(target, causes) for target in targets]
+            reached.append((row.declined, before if row.declined == state else causes))
+        return reached
 
     def row(self, id: str) -> Transition[Any]:
         """The row that an entry names. Raises DefinitionError when the table has no such row any more."""
@@ -232,6 +235,7 @@ class Definition:
             name=self.name,
             version=self.version,
             renamed=self.renamed,
+            access=self.access_rule,
         )
 
     def _with(self, rows: Iterable[Transition[Any]], name: str | None = None, version: int | None = None) -> Lifecycle:
@@ -241,10 +245,11 @@ class Definition:
             name=self.name if name is None else name,
             version=self.version if version is None else version,
             renamed=self.renamed,
+            access=self.access_rule,
         )
 
     def _like(self, rows: Iterable[Transition[Any]]) -> Definition:
-        return Definition(rows, self.policies, self.name, self.version, self.renamed)
+        return Definition(rows, self.policies, self.name, self.version, self.renamed, self.access_rule)
 
     def _has(self, on: type[Command], source: State) -> bool:
         return any(row.on is on and source in row.source for row in self.rows)

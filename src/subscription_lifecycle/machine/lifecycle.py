@@ -14,7 +14,7 @@ from subscription_lifecycle.machine.choosing import Choosing
 from subscription_lifecycle.machine.deciding import hold, take
 from subscription_lifecycle.machine.decision import Decision
 from subscription_lifecycle.machine.guard import Context, Refusal
-from subscription_lifecycle.machine.transition import Transition, position
+from subscription_lifecycle.machine.transition import AccessRule, Transition, by_state, position
 from subscription_lifecycle.model import validation
 from subscription_lifecycle.model.actor import SYSTEM, Actor
 from subscription_lifecycle.model.calendar import local_day
@@ -64,7 +64,8 @@ class Lifecycle(Choosing):
     """States, guarded transitions and policies as one value.
 
     Raises DefinitionError, naming every problem of the table at once. `name` and `version` are stored in each entry;
-    `renamed` maps stored state names that are no longer used to the states they are now.
+    `renamed` maps stored state names that are no longer used to the states they are now. `access` says what a snapshot
+    gives access to on a local day, if not what its state says.
     """
 
     def __init__(
@@ -75,8 +76,9 @@ class Lifecycle(Choosing):
         name: str,
         version: int = 1,
         renamed: Mapping[str, State] | None = None,
+        access: AccessRule = by_state,
     ) -> None:
-        super().__init__(rows, policies, name, version, renamed or {})
+        super().__init__(rows, policies, name, version, renamed or {}, access)
         self._timed = {
             name: tuple(
                 row for row in self.rows if row.due is not None and any(source.name == name for source in row.source)
@@ -137,7 +139,11 @@ class Lifecycle(Choosing):
 
     def access(self, subscription: Subscription, *, at: datetime) -> Access:
         """What users may reach at that instant; counts what is due and not yet done, and a due charge as paid."""
-        return self.projected(subscription, at).state.access
+        return self.access_in(self.projected(subscription, at), at)
+
+    def access_in(self, subscription: Subscription, at: datetime) -> Access:
+        """What a snapshot gives access to at that instant, as it stands."""
+        return self.access_rule(subscription, self.policy_of(subscription), local_day(at, subscription.time_zone))
 
     def at(self, subscription: Subscription, now: datetime) -> Subscription:
         """The subscription with every due row applied that moves no money, oldest first."""
@@ -180,8 +186,9 @@ class Lifecycle(Choosing):
     def catch_up(self, subscription: Subscription, now: datetime) -> CaughtUp:
         """Apply what is due and moves no money, oldest first, up to the first charge that must really be made.
 
-        One charge that is due is left to be made. Where another falls due behind it, both are held (policy
-        `catch_up`); a retry with anything due behind it is passed over.
+        One charge that is due is left to be made. Where another falls due behind it, policy `catch_up` says whether
+        it is made all the same ("each"), held so that only the last is made ("latest"), or both are held ("hold"). A
+        retry with anything due behind it is passed over, unless each charge is made.
         """
         subscription = self.known(subscription)
         steps: list[Decision] = []
@@ -195,7 +202,9 @@ class Lifecycle(Choosing):
             step = take(self, due.row, context)
             if step.collected == "capture":
                 held = hold(due.row, step, context)
-                if not holding and not self._falls_due_behind(held, now):
+                catch_up = context.policy.catch_up
+                alone = catch_up == "each" or not self._falls_due_behind(held, now)
+                if alone and (catch_up == "latest" or not holding):
                     return CaughtUp(subscription, tuple(steps), step, due)
                 holding = holding or step.billed is not None
                 step = held
@@ -235,7 +244,7 @@ class Lifecycle(Choosing):
             due = self._next_due(self.known(subscription), by=now)
             if due is None:
                 return False
-            if held.billed is None:
+            if held.billed is None and not due.command.announces:
                 return True
             step = self.decide_due(subscription, due, now)
             if step.collected == "capture" and step.billed is not None:

@@ -13,7 +13,7 @@ from subscription_lifecycle.machine.guard import BillingDates, Context, Guard
 from subscription_lifecycle.model.charge import NO_CHARGE, Charge, Reminder
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.policy import Policy
-from subscription_lifecycle.model.state import Cause, State
+from subscription_lifecycle.model.state import Access, Cause, State
 from subscription_lifecycle.model.subscription import Subscription
 
 C = TypeVar("C", bound=Command)
@@ -38,7 +38,13 @@ UntilRule: TypeAlias = Callable[[Context[C]], date | None]
 DueRule: TypeAlias = Callable[[Subscription, Policy], datetime | None]
 Effect: TypeAlias = Callable[[Context[C]], Mapping[str, Any]]
 ClaimRule: TypeAlias = Callable[[Context[C]], str | None]
+AccessRule: TypeAlias = Callable[[Subscription, Policy, date], Access]
 ReminderRule: TypeAlias = Callable[[Context[C], Subscription, Charge], Reminder | None]
+
+
+def by_state(subscription: Subscription, policy: Policy, today: date) -> Access:
+    """What the state says."""
+    return subscription.state.access
 
 
 def nothing(context: Context[Command]) -> Charge:

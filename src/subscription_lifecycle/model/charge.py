@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Final, Literal
 
@@ -28,6 +29,15 @@ class Debt:
 
     def __str__(self) -> str:
         return f"{self.amount} for {self.period}"
+
+
+def without(debts: Iterable[Debt], gone: Iterable[Debt]) -> tuple[Debt, ...]:
+    """The debts that are left. Two may be equal: each that is gone takes one away."""
+    left = list(debts)
+    for debt in gone:
+        if debt in left:
+            left.remove(debt)
+    return tuple(left)
 
 
 @attrs.frozen

@@ -33,11 +33,12 @@ class Command:
 
     A command whose rows differ by one of its inputs says which through `case`; `of_case` is the way back, for rows that
     the clock takes. A command that `creates` makes the first snapshot itself; one that `reads_history` is decided with
-    what `facts` finds there.
+    what `facts` finds there; one that `announces` only says what is to come.
     """
 
     creates: ClassVar[bool] = False
     reads_history: ClassVar[bool] = False
+    announces: ClassVar[bool] = False
     title: ClassVar[str] = "command"
 
     def __init_subclass__(cls, *, stored: bool = True, **kwargs: Any) -> None:

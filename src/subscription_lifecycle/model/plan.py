@@ -30,7 +30,9 @@ def _term(plan: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 class Plan:
     """A price per billing period and unit, paid in advance. `term` is the commitment; by default one billing period.
 
-    `cycles` is how many periods are billed at all; None: until somebody ends it. Raises InvalidValue for a negative price, and for a term that is not a whole number of billing periods.
+    `cycles` is how many periods are billed at all; None: until somebody ends it.
+
+    Raises InvalidValue for a negative price, and for a term that is not a whole number of billing periods.
     """
 
     id: str = attrs.field(validator=validation.name)

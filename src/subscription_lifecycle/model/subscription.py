@@ -45,6 +45,26 @@ def _metadata(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return value if isinstance(value, FrozenMapping) else frozen_mapping(validation.json_value("metadata", dict(value)))
 
 
+def _noticed(value: Mapping[str, date]) -> Mapping[str, date]:
+    return value if isinstance(value, FrozenMapping) else frozen_mapping(value)
+
+
+@attrs.frozen
+class ScheduledPause:
+    """A pause asked for from a later local day on, until another, or for as long as policy allows."""
+
+    on: date
+    until: date | None = None
+
+
+@attrs.frozen
+class LastPause:
+    """Its first local day, and how many periods had been billed by then."""
+
+    since: date
+    cycles: int
+
+
 @attrs.frozen
 class ScheduledCancellation:
     """A cancellation asked for on a later local day, with the refund it asked for."""
@@ -69,6 +89,8 @@ class Subscription:
     `held_until` that state's deadline while a block holds its clock. `until` is the promised deadline of `state`,
     `since` the instant it was entered. `arrears` are billed and unpaid, oldest first; `credit` is owed to the customer;
     `settlements` are paid and not over; `refunds` are on their way back, `submitted` debits on their way here.
+    `cycles` counts the periods that were billed; `pause` is asked for and to come, `paused` the last one;
+    `declined_method` was declined for good; `noticed` says, by kind, for which day an announcement was last made.
     `metadata` is the caller's own. `recorded_at` is when the last entry was written.
 
     Raises InvalidValue, naming the field, for a value of the wrong type, an unknown zone, or mixed currencies.
@@ -89,11 +111,20 @@ class Subscription:
     until: date | None = attrs.field(default=None, validator=_optional_day)
     held_until: date | None = attrs.field(default=None, validator=_optional_day)
     trial_end: date | None = attrs.field(default=None, validator=_optional_day)
+    trial_extended: bool = attrs.field(default=False, validator=_flag)
+    cycles: int = attrs.field(default=0, validator=validation.between(0, 2**31))
     recurring_billing: bool = attrs.field(default=True, validator=_flag)
     cancellation: ScheduledCancellation | None = attrs.field(
         default=None, validator=validation.optional(validation.a(ScheduledCancellation))
     )
+    pause: ScheduledPause | None = attrs.field(
+        default=None, validator=validation.optional(validation.a(ScheduledPause))
+    )
+    paused: LastPause | None = attrs.field(default=None, validator=validation.optional(validation.a(LastPause)))
     payment_method: PaymentMethod | None = attrs.field(
+        default=None, validator=validation.optional(validation.a(PaymentMethod))
+    )
+    declined_method: PaymentMethod | None = attrs.field(
         default=None, validator=validation.optional(validation.a(PaymentMethod))
     )
     quantity: int = attrs.field(default=1, validator=validation.between(1, MOST_UNITS))
@@ -103,6 +134,7 @@ class Subscription:
     refunds: tuple[RefundDue, ...] = attrs.field(default=(), validator=validation.tuple_of(RefundDue))
     submitted: tuple[Submitted, ...] = attrs.field(default=(), validator=validation.tuple_of(Submitted))
     attempted_on: date | None = attrs.field(default=None, validator=_optional_day)
+    noticed: Mapping[str, date] = attrs.field(factory=dict, converter=_noticed, hash=False)
     time_zone: str = attrs.field(default="UTC", validator=validation.time_zone)
     policy: str = attrs.field(default="default", validator=validation.name)
     metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=_metadata, hash=False)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.machine.transition import nothing
 from subscription_lifecycle.model.calendar import local_day
-from subscription_lifecycle.model.charge import NO_CHARGE, Charge, ChargeLine, Debt
+from subscription_lifecycle.model.charge import NO_CHARGE, Charge, ChargeLine, Debt, without
 from subscription_lifecycle.model.command import Command, SettlePayment
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.schedule import BillingPeriod
+from subscription_lifecycle.standard.billing_dates import first_day_without_service, resume_rule
 from subscription_lifecycle.standard.commands import ReportInvoice
 from subscription_lifecycle.standard.states import ACTIVE, PAST_DUE
 
@@ -18,9 +19,12 @@ __all__ = [
     "all_forgiven",
     "all_owed",
     "arrears",
+    "arrears_after_hold",
     "invoice_paid",
     "nothing",
     "one_period",
+    "owed_after_hold",
+    "price_of_resuming",
     "recharge",
     "rest_of_period",
     "unserved_days",
@@ -105,11 +109,60 @@ def recharge(context: AnyCommand) -> Charge:
     for paid in context.subscription.settlements:
         if paid.refunded is None or paid.refunded_from is None or paid.period.end <= context.today:
             continue
-        start = max(context.today, paid.period.start)
+        start = max(first_day_without_service(context), paid.period.start)
         refunded = (paid.period.end - paid.refunded_from).days
         amount = by_days(context, paid.refunded, (paid.period.end - start).days, refunded)
         lines.append(ChargeLine("recharge", amount, BillingPeriod(start, paid.period.end)))
     return Charge(tuple(lines))
+
+
+def arrears_after_hold(context: AnyCommand) -> Charge:
+    """As `arrears`; where policy `recovery` restarts, periods that service went off in are let go of."""
+    if context.policy.recovery == "keep":
+        return arrears(context)
+    return _unserved_forgiven(context, arrears(context))
+
+
+def owed_after_hold(context: AnyCommand) -> Charge:
+    """As `all_owed`; where policy `recovery` restarts, periods that service went off in are let go of."""
+    if context.policy.recovery == "keep":
+        return all_owed(context)
+    return _unserved_forgiven(context, all_owed(context))
+
+
+def _unserved_forgiven(context: AnyCommand, charge: Charge) -> Charge:
+    subscription = context.subscription
+    off = context.today if subscription.since is None else local_day(subscription.since, subscription.time_zone)
+    served = tuple(debt for debt in charge.settles if debt.period.end <= off)
+    lines = tuple(ChargeLine("arrears", debt.amount, debt.period) for debt in served)
+    let_go = without(subscription.arrears, served)
+    return Charge(lines, settles=served, forgives=let_go)
+
+
+def price_of_resuming(context: AnyCommand) -> Charge:
+    """The period that is bought, if one is; paid days that the pause took become credit where they do not move."""
+    charge = one_period(context)
+    if resume_rule(context) == "move" or not days_become_credit(context):
+        return charge
+    begun, until = first_day_without_service(context), context.today if kept_ahead(context) else date.max
+    lost = [
+        (paid, (min(until, paid.period.end) - max(begun, paid.period.start)).days)
+        for paid in context.subscription.settlements
+        if paid.refunded is None
+    ]
+    parts = [by_days(context, paid.amount, days, paid.period.days) for paid, days in lost if days > 0]
+    return charge + Charge(credits=sum(parts, Money.zero(context.subscription.currency)))
+
+
+def days_become_credit(context: AnyCommand) -> bool:
+    """Policy says so, or its dates would move if the calendar's could."""
+    return context.policy.pause_credit or context.policy.resume == "move"
+
+
+def kept_ahead(context: AnyCommand) -> bool:
+    """The period that was paid for goes on."""
+    subscription = context.subscription
+    return resume_rule(context) != "restart" and context.today < subscription.next_billing_date
 
 
 def unserved_days(context: AnyCommand) -> Charge:

@@ -59,6 +59,11 @@ def _known_moment(_: Any, attribute: attrs.Attribute[Any], value: object) -> Non
         raise InvalidValue("when", f"{validation.brief(value)} is no moment", 'Pass "now", "term_end" or a date.')
 
 
+def _moment_of_a_pause(_: Any, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not validation.is_a(value, date) and not (isinstance(value, str) and value in ("now", "period_end")):
+        raise InvalidValue("when", f"{validation.brief(value)} is no moment", 'Pass "now", "period_end" or a date.')
+
+
 @attrs.frozen(kw_only=True)
 class Start(Command):
     """Begin a subscription today, or on a later local day. With a trial in the plan, the trial comes first.
@@ -157,10 +162,92 @@ class CancelAsScheduled(Command):
 
 
 @attrs.frozen
+class CancelForNonPayment(Command):
+    """End service when the retries end, where policy says so. The clock's."""
+
+
+@attrs.frozen
 class Reactivate(Command):
-    """Bring service back. The payment method is chosen, added or amended, never taken from the file (S12, S18, S19)."""
+    """Bring service back. The payment method is chosen, added or amended, never taken from the file (S12, S18, S19).
+
+    `keep_or_refuse`: only where the next billing date stays as it is. `start_on`: where a new period is bought, the
+    earlier local day it began on; support's.
+    """
 
     payment_method: PaymentMethod | None = attrs.field(default=None, validator=_optional_method)
+    keep_or_refuse: bool = attrs.field(default=False, validator=validation.a(bool), kw_only=True)
+    start_on: date | None = attrs.field(default=None, validator=validation.an_optional_day, kw_only=True)
+
+
+@attrs.frozen
+class Pause(Command):
+    """Interrupt service for a while: now, at the period's end, or on a local day.
+
+    It resumes by itself on the local day `until`, or after as many days as policy allows. Of what is paused already,
+    `until` is the new day of that.
+    """
+
+    when: Literal["now", "period_end"] | date = attrs.field(default="now", validator=_moment_of_a_pause)
+    until: date | None = attrs.field(default=None, validator=validation.an_optional_day)
+
+    @property
+    def case(self) -> Hashable:
+        return self.when if isinstance(self.when, str) else "date"
+
+    @classmethod
+    def of_case(cls, case: Hashable) -> Self:
+        return cls("period_end" if case == "period_end" else "now")
+
+
+@attrs.frozen
+class Resume(Command):
+    """End a pause, or withdraw one that was asked for; what there is to pay is paid by the method on file or this."""
+
+    payment_method: PaymentMethod | None = attrs.field(default=None, validator=_optional_method)
+
+
+@attrs.frozen
+class PauseAsScheduled(Command):
+    """Begin a pause that was asked for. The clock's."""
+
+
+@attrs.frozen
+class ResumeAsScheduled(Command):
+    """End a pause on its day. The clock's."""
+
+
+@attrs.frozen
+class ExtendTrial(Command):
+    """Give a trial more days, once, in its last days: as many as policy says, or up to an earlier local day."""
+
+    until: date | None = attrs.field(default=None, validator=validation.an_optional_day)
+
+
+@attrs.frozen
+class ConvertTrial(Command):
+    """End a trial early: the first paid period begins today."""
+
+    payment_method: PaymentMethod | None = attrs.field(default=None, validator=_optional_method)
+
+
+@attrs.frozen
+class Notify(Command):
+    """Announce what is to come, once: the entry goes to every listener. The clock's.
+
+    `notice` is "renewal", "trial_end", "expiry", "deletion" or "card_expiry", as many days before as policy says, or
+    "dunning", a rung of its ladder. For which day is in the entry's change of `noticed`.
+    """
+
+    announces: ClassVar[bool] = True
+    notice: str = attrs.field(validator=validation.name)
+
+    @property
+    def case(self) -> Hashable:
+        return self.notice
+
+    @classmethod
+    def of_case(cls, case: Hashable) -> Self:
+        return cls(str(case))
 
 
 @attrs.frozen

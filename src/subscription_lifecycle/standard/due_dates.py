@@ -14,8 +14,17 @@ from subscription_lifecycle.model.calendar import days_after, start_of_day
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.model.subscription import Subscription
-from subscription_lifecycle.standard.causes import PROVIDER
-from subscription_lifecycle.standard.states import ACTIVE, CANCELLED, DISABLED, EXPIRED, PAST_DUE, SCHEDULED, TRIALING
+from subscription_lifecycle.standard.causes import PAUSE, PROVIDER
+from subscription_lifecycle.standard.states import (
+    ACTIVE,
+    CANCELLED,
+    DISABLED,
+    EXPIRED,
+    PAST_DUE,
+    PAUSED,
+    SCHEDULED,
+    TRIALING,
+)
 
 AnyCommand = Context[Command]
 
@@ -25,14 +34,25 @@ AnyCommand = Context[Command]
 
 def billing_date(subscription: Subscription, policy: Policy) -> datetime | None:
     """The next billing date, while recurring billing is on or the term runs on (inside a term instalments are due)."""
+    return _begins(subscription, subscription.next_billing_date) if _last_day_of(subscription) is None else None
+
+
+def _last_day_of(subscription: Subscription) -> date | None:
+    """Where service ends by itself, if nothing more is to be billed: recurring billing is off and the term over, or
+    every period of the plan was billed."""
+    cycles = subscription.plan.cycles
+    if cycles is not None and subscription.cycles >= cycles:
+        return subscription.next_billing_date
     if subscription.recurring_billing or subscription.next_billing_date < subscription.term_end:
-        return _begins(subscription, subscription.next_billing_date)
-    return None
+        return None
+    return subscription.term_end
 
 
 def billing_date_within_retries(subscription: Subscription, policy: Policy) -> datetime | None:
     """The next billing date, if it comes before the retries end: when they do, nothing more is added."""
     due, end = billing_date(subscription, policy), end_of_retries(subscription, policy)
+    if policy.when_retries_end == "keep":
+        return due
     return due if due is None or end is None or due < end else None
 
 
@@ -42,10 +62,9 @@ def first_billing_date(subscription: Subscription, policy: Policy) -> datetime |
 
 
 def end_of_term(subscription: Subscription, policy: Policy) -> datetime | None:
-    """The term's end, where recurring billing is off and every instalment was billed."""
-    if subscription.recurring_billing or subscription.next_billing_date < subscription.term_end:
-        return None
-    return _begins(subscription, subscription.term_end)
+    """The term's end, where recurring billing is off and every instalment was billed; the end of the last period."""
+    last = _last_day_of(subscription)
+    return None if last is None else _begins(subscription, last)
 
 
 def end_of_trial(subscription: Subscription, policy: Policy) -> datetime | None:
@@ -67,15 +86,28 @@ def date_of_cancellation(subscription: Subscription, policy: Policy) -> datetime
     return None if subscription.cancellation is None else _begins(subscription, subscription.cancellation.on)
 
 
+def date_of_pause(subscription: Subscription, policy: Policy) -> datetime | None:
+    """The day a pause was asked for; once service is in good standing again, if that is later."""
+    if subscription.pause is None:
+        return None
+    asked = _begins(subscription, subscription.pause.on)
+    return asked if subscription.since is None else max(asked, subscription.since)
+
+
 def deadline(subscription: Subscription, policy: Policy) -> datetime | None:
     """The promised end of the state."""
     return None if subscription.until is None else _begins(subscription, subscription.until)
 
 
 def next_retry(subscription: Subscription, policy: Policy) -> datetime | None:
-    """The policy's next retry day, counted from the oldest debt; none for what is paid by invoice."""
+    """The policy's next retry day, counted from the oldest debt.
+
+    None for what is paid by invoice, nor for a method that was declined for good, unless policy asks it again.
+    """
     oldest, method = _oldest_debt(subscription), subscription.payment_method
     if oldest is None or (method is not None and policy.activation(method.kind) == "at_once"):
+        return None
+    if method is not None and method == subscription.declined_method and policy.after_hard_decline == "stop":
         return None
     last = max(oldest, subscription.attempted_on or oldest)
     days = (oldest + timedelta(days=count) for count in policy.retry_after)
@@ -83,11 +115,30 @@ def next_retry(subscription: Subscription, policy: Policy) -> datetime | None:
     return None if following is None else _begins(subscription, following)
 
 
+def next_retry_without_service(subscription: Subscription, policy: Policy) -> datetime | None:
+    """As `next_retry`, after service went off and before the deadline; behind the billing date only while it recurs."""
+    due, until = next_retry(subscription, policy), subscription.until
+    if due is None or subscription.since is None or (until is not None and due >= _begins(subscription, until)):
+        return None
+    passed = due >= _begins(subscription, subscription.next_billing_date)
+    return None if due < subscription.since or (passed and not subscription.recurring_billing) else due
+
+
+def end_of_retries_that_disables(subscription: Subscription, policy: Policy) -> datetime | None:
+    """The end of the retries, or of service. Past due for as long as nothing is paid, if policy says "keep"."""
+    if policy.when_retries_end == "keep":
+        return end_of_term(subscription, policy)
+    return end_of_retries(subscription, policy) if policy.when_retries_end == "disable" else None
+
+
+def end_of_retries_that_cancels(subscription: Subscription, policy: Policy) -> datetime | None:
+    """The same, where policy cancels then."""
+    return end_of_retries(subscription, policy) if policy.when_retries_end == "cancel" else None
+
+
 def end_of_retries(subscription: Subscription, policy: Policy) -> datetime | None:
     """The end of the retries, or of the term where recurring billing is off, whichever is first."""
-    ends = [subscription.until or _end_of_retries(subscription, policy)]
-    if not subscription.recurring_billing and subscription.next_billing_date >= subscription.term_end:
-        ends.append(subscription.term_end)
+    ends = [subscription.until or _end_of_retries(subscription, policy), _last_day_of(subscription)]
     found = [day for day in ends if day is not None]
     return _begins(subscription, min(found)) if found else None
 
@@ -137,10 +188,10 @@ def retries(context: AnyCommand) -> date | None:
 
 def end_of_service(context: AnyCommand) -> date | None:
     """In ACTIVE, where recurring billing is off: a cancellation that was asked for, or the term's end."""
-    subscription = context.subscription
-    if subscription.recurring_billing:
-        return None
-    return _last_day(context)
+    subscription, cycles = context.subscription, context.subscription.plan.cycles
+    if cycles is not None and subscription.cycles + (context.dates.billed is not None) >= cycles:
+        return context.dates.next_billing_date
+    return None if subscription.recurring_billing else _last_day(context)
 
 
 def end_of_service_now(context: AnyCommand) -> date | None:
@@ -167,6 +218,19 @@ def _last_day(context: AnyCommand) -> date:
     return min(days)
 
 
+def resume_date(context: AnyCommand) -> date:
+    """The day a pause was asked to end on, or the last that policy allows."""
+    subscription, paused = context.subscription, context.subscription.paused
+    asked = getattr(context.command, "until", None) or (subscription.pause and subscription.pause.until)
+    begun = paused.since if paused is not None and PAUSE in subscription.causes else context.today
+    return asked or begun + timedelta(days=context.policy.pause_days)
+
+
+def extended_trial(context: AnyCommand) -> date:
+    """The trial's new end."""
+    return context.dates.next_billing_date
+
+
 def deadline_it_had(context: AnyCommand) -> date | None:
     """The deadline of the state that is returned to; before deletion never less than a day that is still to come."""
     subscription, held = context.subscription, context.subscription.held_until
@@ -175,6 +239,8 @@ def deadline_it_had(context: AnyCommand) -> date | None:
             return end_of_service(context)
         case state if state == PAST_DUE:
             return held or retries(context)
+        case state if state == PAUSED:
+            return max(held or resume_date(context), context.today)
         case state if state in (TRIALING, SCHEDULED):
             return context.dates.next_billing_date
         case state if state == EXPIRED:
@@ -198,6 +264,7 @@ def deadline_of_the_state(context: AnyCommand) -> date | None:
         CANCELLED: cancelled_window,
         PAST_DUE: retries,
         ACTIVE: end_of_service,
+        PAUSED: resume_date,
     }
     rule = windows.get(subscription.state)
     return subscription.next_billing_date if rule is None else rule(context)

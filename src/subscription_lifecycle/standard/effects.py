@@ -9,13 +9,26 @@ from typing import Any
 import attrs
 
 from subscription_lifecycle.machine.guard import Context
+from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.charge import Debt, RefundDue, Settlement
 from subscription_lifecycle.model.command import Command, FailPayment, SettlePayment
+from subscription_lifecycle.model.mapping import frozen_mapping
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.schedule import BillingPeriod
-from subscription_lifecycle.model.subscription import ScheduledCancellation, Subscription
-from subscription_lifecycle.standard.charges import by_days, paid_by, price_of
-from subscription_lifecycle.standard.commands import Cancel, Correct, Refund, ReportInvoice, SetRecurringBilling
+from subscription_lifecycle.model.subscription import LastPause, ScheduledCancellation, ScheduledPause, Subscription
+from subscription_lifecycle.standard.billing_dates import first_day_without_service, paused_days, resume_rule
+from subscription_lifecycle.standard.charges import by_days, days_become_credit, kept_ahead, paid_by, price_of
+from subscription_lifecycle.standard.commands import (
+    Cancel,
+    Correct,
+    Notify,
+    Pause,
+    Refund,
+    ReportInvoice,
+    SetRecurringBilling,
+)
+from subscription_lifecycle.standard.limits import first_day_of_pause
+from subscription_lifecycle.standard.notices import what_is_to_come
 from subscription_lifecycle.standard.states import ACTIVE, PAST_DUE
 
 AnyCommand = Context[Command]
@@ -63,13 +76,14 @@ def _refund(context: AnyCommand, refund: str) -> Changes:
         return {}
     subscription = context.subscription
     settlements, credit = [], subscription.credit or Money.zero(subscription.currency)
+    unserved = first_day_without_service(context)
     # One refund a payment, whatever it had paid for: gateways know a refund by its payment.
     going_back: dict[str, Money] = {}
     for paid in subscription.settlements or _paid_elsewhere(context):
         if paid.refunded is not None or paid.period.end <= context.today:
             settlements.append(paid)
             continue
-        start = paid.period.start if refund == "full" else max(context.today, paid.period.start)
+        start = paid.period.start if refund == "full" else max(unserved, paid.period.start)
         amount = by_days(context, paid.amount, (paid.period.end - start).days, paid.period.days)
         by_gateway = _by_gateway(paid, amount)
         if by_gateway and paid.reference is not None:
@@ -135,6 +149,71 @@ def forget_refunded(context: AnyCommand) -> Changes:
     return {"settlements": tuple(paid for paid in context.subscription.settlements if paid.refunded_from is None)}
 
 
+def schedule_the_pause(context: Context[Pause]) -> Changes:
+    """It is remembered until its day."""
+    return {"pause": ScheduledPause(first_day_of_pause(context), context.command.until)}
+
+
+def withdraw_the_pause(context: AnyCommand) -> Changes:
+    """It is not wanted any more."""
+    return {"pause": None}
+
+
+def remember_the_pause(context: AnyCommand) -> Changes:
+    """When it began, and in which billed period."""
+    return {"paused": LastPause(context.today, context.subscription.cycles), "pause": None}
+
+
+def give_the_days_back(context: AnyCommand) -> Changes:
+    """Where the dates move, what was paid for moves with them; else the days that became credit, or were given up."""
+    subscription, begun, days = context.subscription, first_day_without_service(context), paused_days(context)
+    touched = [paid for paid in subscription.settlements if paid.period.end > begun]
+    if resume_rule(context) == "move":
+        moved = timedelta(days=days)
+        settlements = [
+            attrs.evolve(paid, period=BillingPeriod(paid.period.start + moved, paid.period.end + moved))
+            for paid in touched
+        ]
+        later = subscription.paid_through + moved if subscription.paid_through > begun else subscription.paid_through
+        return {"settlements": tuple(settlements), "paid_through": later}
+    if kept_ahead(context) and not days_become_credit(context):
+        return {}
+    return {"settlements": tuple(_to_come(context, paid) for paid in touched if kept_ahead(context))}
+
+
+def _to_come(context: AnyCommand, paid: Settlement) -> Settlement:
+    """What is left of it from today on."""
+    start = max(context.today, paid.period.start)
+    amount = by_days(context, paid.amount, (paid.period.end - start).days, paid.period.days)
+    from_credit = None if paid.from_credit is None else min(paid.from_credit, amount)
+    return attrs.evolve(paid, period=BillingPeriod(start, paid.period.end), amount=amount, from_credit=from_credit)
+
+
+def extend_the_trial(context: AnyCommand) -> Changes:
+    """Once."""
+    end = context.dates.next_billing_date
+    return {"trial_end": end, "paid_through": end, "trial_extended": True}
+
+
+def end_the_trial(context: AnyCommand) -> Changes:
+    """Its last days are given up for the first period, which is paid."""
+    assert context.dates.billed is not None
+    return {"trial_end": context.today, "paid_through": context.dates.billed.end}
+
+
+def announce(context: Context[Notify]) -> Changes:
+    """It was said, and for which day; before a deletion there are as many days left as policy says, however late."""
+    kind, subscription = context.command.notice, context.subscription
+    about = what_is_to_come(kind, subscription, context.policy)
+    assert about is not None, "a notice is due only where something is to come"
+    changes: dict[str, Any] = {"noticed": frozen_mapping({**subscription.noticed, kind: about})}
+    if kind == "deletion":
+        days = timedelta(days=context.policy.notices[kind])
+        changes["until"] = max(about, local_day(context.now, subscription.time_zone) + days)
+        changes["noticed"] = frozen_mapping({**subscription.noticed, kind: changes["until"]})
+    return changes
+
+
 def hold_the_clock(context: AnyCommand) -> Changes:
     """While a block stands, the deadline of the state it left waits."""
     return {"held_until": context.subscription.until}
@@ -183,7 +262,11 @@ def owe_what_was_paid(context: Context[FailPayment]) -> Changes:
     """What the failed money had paid for is owed again, since today; what was to go back of it is not."""
     subscription, command = context.subscription, context.command
     going_back = [refund.amount for refund in subscription.refunds if refund.reference == command.reference]
-    left, back, debts = command.amount, sum(going_back, Money.zero(subscription.currency)), []
+    # Of money that came late, a part may pay for nothing: what goes back is that part first.
+    zero = Money.zero(subscription.currency)
+    paid_nothing = command.amount - min(command.amount, sum((line.amount for line in command.lines), zero))
+    back = sum(going_back, zero)
+    left, back, debts = command.amount, back - min(back, paid_nothing), []
     for line in reversed(command.lines):
         part = min(left, line.amount)
         left, kept = left - part, part - min(back, part)

@@ -15,15 +15,17 @@ from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.standard.commands import (
     Cancel,
     ChangePaymentMethod,
+    ConvertTrial,
     Correct,
     PayArrears,
     Reactivate,
     Refund,
+    Resume,
     Start,
 )
 
 AnyCommand = Context[Command]
-Paying = Context[Start | Reactivate | PayArrears | ChangePaymentMethod]
+Paying = Context[Start | ConvertTrial | Reactivate | Resume | PayArrears | ChangePaymentMethod]
 
 
 def _billing(policy: Policy) -> frozenset[Role]:

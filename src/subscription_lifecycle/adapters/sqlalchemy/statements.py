@@ -34,6 +34,9 @@ _DRIVERS: Final = {("sqlite", "pysqlite"), ("postgresql", "psycopg")}
 _TAKING: Final = 0x6C69_6E65
 """Keeps our advisory locks apart from a host's."""
 
+_AFRESH: Final[dict[str, Any]] = {"failed": null(), "error": null(), "due_before": null()}
+"""Whoever writes ends what failed before."""
+
 Row = dict[str, Any]
 
 
@@ -135,6 +138,7 @@ class Statements:
         self._dialect = dialect
         tables = add_tables(MetaData(), schema)
         self._snapshots(tables.subscriptions, tables.entries, tables.keys)
+        self._stumbles(tables.subscriptions)
         self._entries(tables.entries)
         self._claims(tables.claims)
         self._lines(tables.invoice_lines)
@@ -157,14 +161,12 @@ class Statements:
             name: bindparam(f"new_{name}")
             for name in ("id", "version", "customer", "state", "due_at", "document", "attempt")
         }
-        # Whoever writes ends what failed before.
-        afresh: dict[str, Any] = {"failed": null(), "error": null(), "due_before": null()}
         self.create = self._made(self._upsert(table).values(new).on_conflict_do_nothing(index_elements=["id"]))
         written = exists().where(entries.c.subscription == bindparam("id"), entries.c.write_id == bindparam("write_id"))
         self.replace = self._made(
             update(table)
             .where(of.id == bindparam("id"), of.version == bindparam("expected"), ~written)
-            .values({name: value for name, value in new.items() if name != "id"} | afresh)
+            .values({name: value for name, value in new.items() if name != "id"} | _AFRESH)
         )
         self.written = self._made(select(written))
         self.due = self._made(
@@ -187,6 +189,19 @@ class Statements:
             .values(leased_until=bindparam("expires"))
             .returning(of.due_at, of.id)
         )
+        # Nobody else writes this subscription until the transaction ends.
+        self.hold = self._made(
+            update(table).where(of.id == bindparam("id"), of.version == bindparam("current")).values(version=of.version)
+        )
+        upsert = self._upsert(keys)
+        self.answer = self._made(
+            upsert.on_conflict_do_update(
+                index_elements=["subscription", "key"], set_={"document": upsert.excluded.document}
+            )
+        )
+
+    def _stumbles(self, table: Table) -> None:
+        of = table.c
         this = of.id == bindparam("id")
         self.stumbled = self._made(
             update(table)
@@ -202,21 +217,11 @@ class Statements:
         self.forget = self._made(
             update(table)
             .where(this, of.failed.is_not(None))
-            .values(due_at=func.coalesce(of.due_before, of.due_at), **afresh)
+            .values(due_at=func.coalesce(of.due_before, of.due_at), **_AFRESH)
         )
         self.deferred = self._made(select(of.id, of.version, of.error).where(of.due_before.is_not(None)))
         self.deferred_at = self._made(
             select(of.due_before).where(this, of.version == bindparam("current"), of.due_before.is_not(None))
-        )
-        # Nobody else writes this subscription until the transaction ends.
-        self.hold = self._made(
-            update(table).where(of.id == bindparam("id"), of.version == bindparam("current")).values(version=of.version)
-        )
-        upsert = self._upsert(keys)
-        self.answer = self._made(
-            upsert.on_conflict_do_update(
-                index_elements=["subscription", "key"], set_={"document": upsert.excluded.document}
-            )
         )
 
     def _entries(self, table: Table) -> None:

@@ -1,0 +1,161 @@
+"""Rows: what is owed, and what is done to collect it."""
+
+# fmt: off
+# A row is read across: the formatter would give every column a line of its own.
+from __future__ import annotations
+
+from subscription_lifecycle.machine.transition import (
+    SAME_STATE,
+    Transition,
+)
+from subscription_lifecycle.model.command import (
+    FailPayment,
+    SettlePayment,
+)
+from subscription_lifecycle.standard.billing_dates import (
+    renews_today,
+    term_as_recovered,
+    term_from_today,
+    today_or_restarted,
+    unchanged_or_restarted,
+)
+from subscription_lifecycle.standard.causes import (
+    DUNNING,
+    NON_PAYMENT,
+)
+from subscription_lifecycle.standard.charges import (
+    all_forgiven,
+    all_owed,
+    invoice_paid,
+    one_period,
+    owed_after_hold,
+    what_it_pays,
+)
+from subscription_lifecycle.standard.commands import (
+    CancelForNonPayment,
+    ChangePaymentMethod,
+    Disable,
+    ForgiveArrears,
+    PayArrears,
+    Refund,
+    ReportInvoice,
+    RetryPayment,
+    WriteOff,
+)
+from subscription_lifecycle.standard.due_dates import (
+    cancelled_window,
+    deadline_if_settled,
+    disabled_window,
+    end_of_retries_that_cancels,
+    end_of_retries_that_disables,
+    end_of_service,
+    next_retry,
+    next_retry_without_service,
+    retries,
+)
+from subscription_lifecycle.standard.effects import (
+    choose_payment_method,
+    give_back_a_payment,
+    give_back_the_rest,
+    owe_the_invoice,
+    owe_what_was_paid,
+    settle_the_invoice,
+)
+from subscription_lifecycle.standard.groups import (
+    LIVING,
+    METHOD,
+    PAYING,
+    RUNNING,
+)
+from subscription_lifecycle.standard.guards import (
+    arrears_are_not_put_on_an_invoice,
+    is_due,
+    is_reported,
+    may_manage_billing,
+    may_manage_billing_or_is_due,
+    may_support,
+    payment_is_refundable,
+    recurring_billing_is_on,
+    refund_is_not_more_than_was_paid,
+    something_is_owed,
+)
+from subscription_lifecycle.standard.states import (
+    ACTIVE,
+    CANCELLED,
+    DISABLED,
+    EXPIRED,
+    PAST_DUE,
+    PAUSED,
+)
+
+COLLECTION = (
+    Transition(RetryPayment, PAST_DUE, SAME_STATE,
+               guards=[may_manage_billing_or_is_due, something_is_owed, arrears_are_not_put_on_an_invoice],
+               charge=all_owed, declined=PAST_DUE, due=next_retry, until=deadline_if_settled),
+    Transition(RetryPayment, ACTIVE, ACTIVE,
+               guards=[may_manage_billing, something_is_owed, arrears_are_not_put_on_an_invoice], charge=all_owed,
+               until=deadline_if_settled),
+    Transition(RetryPayment, DISABLED, ACTIVE, cause=NON_PAYMENT, date="ahead",
+               guards=[may_manage_billing_or_is_due, something_is_owed, arrears_are_not_put_on_an_invoice],
+               charge=(owed_after_hold, one_period), declined=DISABLED, due=next_retry_without_service,
+               billing_date=unchanged_or_restarted, commitment=term_as_recovered, until=end_of_service,
+               assumed="as reactivating, S27"),
+    Transition(RetryPayment, DISABLED, ACTIVE, cause=NON_PAYMENT, date="passed",
+               guards=[may_manage_billing_or_is_due, something_is_owed, arrears_are_not_put_on_an_invoice,
+                       recurring_billing_is_on],
+               charge=(owed_after_hold, one_period), declined=DISABLED, due=next_retry_without_service,
+               billing_date=today_or_restarted, commitment=term_as_recovered, until=end_of_service,
+               assumed="the next renewal runs today"),
+    Transition(Disable, PAST_DUE, DISABLED, case=NON_PAYMENT, adds=NON_PAYMENT, guards=[is_due],
+               due=end_of_retries_that_disables, until=disabled_window),
+    Transition(CancelForNonPayment, PAST_DUE, CANCELLED, adds=DUNNING, guards=[is_due],
+               due=end_of_retries_that_cancels, until=cancelled_window),
+    Transition(PayArrears, (ACTIVE, PAST_DUE), ACTIVE, guards=PAYING, charge=all_owed, until=end_of_service,
+               effects=[choose_payment_method]),
+    Transition(PayArrears, (PAUSED, EXPIRED, CANCELLED), SAME_STATE, guards=PAYING, charge=all_owed),
+    Transition(PayArrears, DISABLED, ACTIVE, cause=NON_PAYMENT, date="ahead", guards=PAYING,
+               charge=(owed_after_hold, one_period), billing_date=unchanged_or_restarted, commitment=term_as_recovered,
+               until=end_of_service, effects=[choose_payment_method], assumed="as reactivating, S27"),
+    Transition(PayArrears, DISABLED, ACTIVE, cause=NON_PAYMENT, date="passed",
+               guards=[*PAYING, recurring_billing_is_on], charge=(owed_after_hold, one_period),
+               billing_date=today_or_restarted, commitment=term_as_recovered, until=end_of_service,
+               effects=[choose_payment_method],
+               assumed="the next renewal runs today"),
+    Transition(ForgiveArrears, (ACTIVE, PAST_DUE, PAUSED, EXPIRED, CANCELLED, DISABLED), SAME_STATE,
+               guards=[may_support, something_is_owed], charge=all_forgiven, until=deadline_if_settled),
+    Transition(ReportInvoice, ACTIVE, PAST_DUE, case="unpaid", guards=[may_support], until=retries,
+               effects=[owe_the_invoice]),
+    Transition(ReportInvoice, (PAST_DUE, PAUSED, EXPIRED, CANCELLED, DISABLED), SAME_STATE, case="unpaid",
+               guards=[may_support], effects=[owe_the_invoice]),
+    Transition(ReportInvoice, (ACTIVE, PAST_DUE, PAUSED, EXPIRED, CANCELLED, DISABLED), SAME_STATE, case="paid",
+               guards=[may_support], charge=invoice_paid, until=deadline_if_settled, effects=[settle_the_invoice]),
+    Transition(FailPayment, ACTIVE, PAST_DUE, case="owes", guards=[is_reported], until=retries,
+               effects=[owe_what_was_paid]),
+    Transition(FailPayment, PAST_DUE, PAST_DUE, case="owes", guards=[is_reported], effects=[owe_what_was_paid]),
+    Transition(FailPayment, (ACTIVE, PAST_DUE), DISABLED, case="disables", adds=NON_PAYMENT, guards=[is_reported],
+               until=disabled_window, effects=[owe_what_was_paid]),
+    Transition(FailPayment, (PAUSED, EXPIRED, CANCELLED, DISABLED), SAME_STATE, guards=[is_reported],
+               effects=[owe_what_was_paid]),
+    Transition(SettlePayment, (ACTIVE, PAST_DUE), ACTIVE, case="restores", guards=[is_reported, something_is_owed],
+               charge=what_it_pays, until=end_of_service, effects=[give_back_the_rest]),
+    Transition(SettlePayment, DISABLED, ACTIVE, cause=NON_PAYMENT, date="ahead", case="restores",
+               guards=[is_reported, something_is_owed], charge=what_it_pays, until=end_of_service,
+               effects=[give_back_the_rest], assumed="as reactivating, S27"),
+    Transition(SettlePayment, DISABLED, ACTIVE, cause=NON_PAYMENT, date="passed", case="restores",
+               guards=[is_reported, something_is_owed, recurring_billing_is_on], charge=what_it_pays,
+               billing_date=renews_today, commitment=term_from_today, until=end_of_service,
+               effects=[give_back_the_rest], assumed="the next renewal runs today"),
+    Transition(SettlePayment, (ACTIVE, PAST_DUE, PAUSED, EXPIRED, CANCELLED, DISABLED), SAME_STATE, case="pays",
+               guards=[is_reported, something_is_owed], charge=what_it_pays, until=deadline_if_settled,
+               effects=[give_back_the_rest]),
+    Transition(WriteOff, PAST_DUE, DISABLED, adds=NON_PAYMENT, guards=[may_support, something_is_owed],
+               charge=all_forgiven, until=disabled_window),
+    Transition(WriteOff, (PAUSED, EXPIRED, CANCELLED, DISABLED), SAME_STATE, guards=[may_support, something_is_owed],
+               charge=all_forgiven),
+    Transition(Refund, LIVING, SAME_STATE,
+               guards=[may_support, payment_is_refundable, refund_is_not_more_than_was_paid],
+               effects=[give_back_a_payment]),
+    Transition(ChangePaymentMethod, (*RUNNING, EXPIRED), SAME_STATE,
+               guards=[may_manage_billing, *METHOD, arrears_are_not_put_on_an_invoice],
+               effects=[choose_payment_method], interrupts=True),
+)
