@@ -243,7 +243,7 @@ def test_a_method_makes_its_command(name: str) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_that_may_charge_takes_agreed_terms(name: str) -> None:
     charges = any(row.charges for row in STANDARD.rows if row.on is COMMANDS[name] and not row.due)
-    paying = name in ("start", "reactivate", "pay_arrears")
+    paying = name in ("start", "reactivate", "pay_arrears", "resume", "convert_trial")
     assert ("agreed" in inspect.signature(METHODS[name]).parameters) == paying
     assert charges or not paying
 

@@ -132,7 +132,7 @@ def test_another_amount_or_currency_is_parked_and_never_accepted(came: Money) ->
     assert world.state is EXPIRED
     for _ in range(2):
         world.clock.set(world.clock() + timedelta(days=40))
-        assert world.swept().awaiting == ("sub",)
+        assert world.swept().mismatched == ("sub",)
     assert world.state is EXPIRED, "the clock waits until somebody has looked at it"
     right = Captured("set right", world.clock(), euros(20))
     done = world.subs.report_payment(result.payment.reference, right)
