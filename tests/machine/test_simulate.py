@@ -206,6 +206,7 @@ def after(hours: int, outcome: Captured | Declined, meanwhile: Any = PROCESSING)
 
 
 COMES, FAILS = Captured("ch", at("2026-03-01")), Declined("returned", retryable=False)
+SOFT = Declined("insufficient_funds", retryable=True)
 
 
 def test_a_decline_is_retried_and_paid() -> None:
