@@ -158,12 +158,16 @@ class Decision:
             after, entry = self._entry(base, settled, "applied", recorded_at, key=key, payment=payment)
             return after, entry, payment
         if isinstance(outcome, Declined):
-            declined = onto(base, self.before, self.declined or self.before)
-            if self.declined is not None and not outcome.retryable:
-                declined = declined.changed({"declined_method": self.method})
+            declined = onto(base, self.before, self.if_declined(retryable=outcome.retryable))
             after, entry = self._entry(base, declined, "declined", recorded_at, key=key, payment=payment)
             return after, entry, payment
         return base, None, payment
+
+    def if_declined(self, *, retryable: bool) -> Subscription:
+        """The snapshot without the money: as before, or where the row leads; a method refused for good is on record."""
+        if self.declined is None or retryable:
+            return self.declined or self.before
+        return self.declined.changed({"declined_method": self.method})
 
     def unpaid(self, recorded_at: datetime, *, key: str) -> tuple[Subscription, tuple[Entry, ...]]:
         """As declined, where there is no payment method to ask."""

@@ -64,7 +64,8 @@ def _replay(step: Step) -> None:
             # Decided when the payment was asked for; other money may have been heard of since.
             start = asked if attempted and asked is not None else before
             again = step.lifecycle.decide_again(step.lifecycle.known(start), entry, at)
-            expected = (again.declined or again.before) if entry.event == "declined" else again.after
+            for_good = entry.payment is not None and not entry.payment.retryable
+            expected = again.if_declined(retryable=not for_good) if entry.event == "declined" else again.after
             _same(entry, snapshot, onto(before, again.before, expected))
             assert entry.terms == again.terms, f"{entry.id} cannot be replayed: {entry.terms}, is now {again.terms}"
         before = snapshot
