@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, Decision
 from subscription_lifecycle.machine.guard import Refusal
 from subscription_lifecycle.machine.lifecycle import Lifecycle
+from subscription_lifecycle.machine.planned import Later, PlannedCommand
 from subscription_lifecycle.model.actor import SYSTEM, Actor, Role
 from subscription_lifecycle.model.charge import Charge, ChargeLine, Debt, InvoiceLine, Reminder, Terms
 from subscription_lifecycle.model.command import Command
@@ -27,7 +28,7 @@ from subscription_lifecycle.model.payment import (
 )
 from subscription_lifecycle.model.payment_method import PaymentMethod
 from subscription_lifecycle.model.plan import Plan
-from subscription_lifecycle.model.policy import Policy
+from subscription_lifecycle.model.policy import NOTICES, DunningStep, Policy
 from subscription_lifecycle.model.schedule import (
     DAILY,
     MONTHLY,
@@ -88,11 +89,12 @@ def schedules(draw: st.DrawFn, every: Period | None = None) -> BillingSchedule:
 
 @st.composite
 def plans(draw: st.DrawFn, currency: str | None = None, trials: bool = True) -> Plan:
-    """With and without a term of several periods, with and without a trial."""
+    """With and without a term of several periods, a trial, and an end."""
     billing = draw(billings)
     term = draw(st.sampled_from((None, None, Period(billing.count * 3, billing.unit))))
     trial = draw(st.sampled_from((None, None, None, Period(14, "day")))) if trials else None
-    return Plan(draw(names), draw(money(currency, least=1, most=50_000)), billing, term, trial)
+    cycles = draw(st.sampled_from((None, None, None, 1, 3)))
+    return Plan(draw(names), draw(money(currency, least=1, most=50_000)), billing, term, trial, cycles)
 
 
 payment_methods = st.one_of(
@@ -110,6 +112,17 @@ policies = st.builds(
     arrears=st.sampled_from(("collect", "keep", "forgive")),
     served_unpaid=st.sampled_from(("free", "owed")),
     rounding=st.sampled_from(("last", "daily")),
+    dunning=st.sampled_from(((), (DunningStep(3, "reminded"), DunningStep(10, "suspended", Access.NONE)))),
+    when_retries_end=st.sampled_from(("disable", "cancel", "keep")),
+    after_hard_decline=st.sampled_from(("stop", "retry")),
+    recovery=st.sampled_from(("keep", "restart")),
+    catch_up=st.sampled_from(("each", "latest", "hold")),
+    resume=st.sampled_from(("move", "keep", "restart", "advance")),
+    pause_days=st.integers(1, 120),
+    pause_credit=st.booleans(),
+    notice_days=st.sampled_from((0, 0, 14)),
+    reactivation_days=st.none() | st.integers(0, 60),
+    notices=st.dictionaries(st.sampled_from(NOTICES), st.integers(0, 30)),
     self_service=st.booleans(),
     invoice=st.booleans(),
     no_bank_account_in=st.frozensets(countries),
@@ -124,6 +137,7 @@ people = st.sampled_from((ALICE, ALICE, ALICE, SUPPORT, SUPPORT, NOBODY, STRANGE
 
 _texts = st.sampled_from(("", "asked by phone"))
 _refunds = st.sampled_from(("none", "prorated", "full"))
+_pauses = st.one_of(st.just("now"), st.just("period_end"), days)
 _moments = st.one_of(st.sampled_from(("now", "term_end")), days)
 
 
@@ -149,7 +163,16 @@ def standard_commands() -> Mapping[type[Command], st.SearchStrategy[Any]]:
     return {
         commands.Renew: st.just(commands.Renew()),
         commands.Expire: st.just(commands.Expire()),
-        commands.Reactivate: st.builds(commands.Reactivate, st.none() | payment_methods | payment_methods),
+        commands.Reactivate: st.builds(
+            commands.Reactivate,
+            st.none() | payment_methods | payment_methods,
+            keep_or_refuse=st.sampled_from((False, False, True)),
+            start_on=st.sampled_from((None, None, None)) | days,
+        ),
+        commands.Pause: st.builds(commands.Pause, _pauses, st.none() | st.none() | days),
+        commands.Resume: st.builds(commands.Resume, st.none() | payment_methods),
+        commands.ExtendTrial: st.builds(commands.ExtendTrial, st.none() | st.none() | days),
+        commands.ConvertTrial: st.builds(commands.ConvertTrial, st.none() | payment_methods),
         commands.Cancel: st.builds(commands.Cancel, _moments, _refunds),
         commands.Disable: st.builds(commands.Disable, st.just(PROVIDER), _texts),
         commands.Enable: st.builds(commands.Enable, _texts),
@@ -262,13 +285,16 @@ def by_type() -> Mapping[type[Any], st.SearchStrategy[Any]]:
         Condition: st.sampled_from(STANDARD.conditions),
         Debt: st.builds(Debt, billing_periods, money("EUR"), days, st.booleans(), st.none() | names),
         Decision: decisions(),
+        DunningStep: st.builds(DunningStep, st.integers(0, 90), names, st.sampled_from(Access)),
         Entry: entries,
         InvoiceLine: invoice_lines,
+        Later: st.builds(Later, instants, st.builds(Captured, names, instants) | st.builds(Declined, names)),
         Money: money(),
         Payment: applied().map(lambda result: result.payment).filter(lambda found: found is not None),
         PaymentMethod: payment_methods,
         Period: periods,
         Plan: plans(),
+        PlannedCommand: st.builds(PlannedCommand, instants, any_command(), actors),
         Policy: policies,
         Refusal: refusals,
         Reminder: st.builds(Reminder, names, names),
@@ -280,6 +306,7 @@ def by_type() -> Mapping[type[Any], st.SearchStrategy[Any]]:
         commands.ReportInvoice: st.builds(
             commands.ReportInvoice, names, st.booleans(), st.lists(invoice_lines, max_size=2).map(tuple)
         ),
+        commands.Notify: st.builds(commands.Notify, st.sampled_from((*NOTICES, "dunning"))),
         commands.Start: starts(None),
         commands.Adopt: subscriptions().map(lambda found: commands.Adopt(attrs.evolve(found, version=0))),
     }
