@@ -9,6 +9,7 @@ from subscription_lifecycle.adapters.memory import MemoryStore
 from subscription_lifecycle.engine.differing import Difference
 from subscription_lifecycle.engine.health import Finding, Health
 from subscription_lifecycle.engine.reconciliation import Reconciliation, Totals
+from subscription_lifecycle.engine.simulation import simulate
 from subscription_lifecycle.engine.subscriptions import AsyncSubscriptions, Subscriptions
 from subscription_lifecycle.engine.sweep import SweepProgress, SweepReport
 from subscription_lifecycle.errors import (
@@ -29,7 +30,7 @@ from subscription_lifecycle.errors import (
 from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, Decision
 from subscription_lifecycle.machine.guard import Context, Guard, Refusal, guard
 from subscription_lifecycle.machine.lifecycle import Action, Due, Lifecycle
-from subscription_lifecycle.machine.simulate import Later, PlannedCommand, simulate
+from subscription_lifecycle.machine.planned import Later, PlannedCommand
 from subscription_lifecycle.machine.telling import Moment, RefusedCommand, TimelineCharge
 from subscription_lifecycle.machine.timeline import Stretch, Timeline, TimelineTotals
 from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import json
+import marshal
 import re
 import types
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, ge
 
 import attrs
 from cattrs import Converter
+from cattrs.fns import identity
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from subscription_lifecycle.errors import InvalidValue
@@ -107,7 +109,8 @@ def from_json(kind: type[T], text: str) -> T:
     return decode(kind, json.loads(text))
 
 
-_text: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+# Nothing that is written can hold itself: it is made of immutable values.
+_text: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
 _converter: Final = Converter(detailed_validation=False, forbid_extra_keys=True)
 
 
@@ -154,7 +157,61 @@ _converter.register_unstructure_hook(Cause, lambda cause: [cause.name, cause.ran
 _converter.register_structure_hook(Cause, lambda pair, _: Cause(pair[0], pair[1]))
 
 
-# -- several values
+# -- what is met again and again
+
+
+def _shared(kind: Any) -> Callable[[Any, Any], Any]:
+    """A decoder of immutable values of which there are few: an equal document gives the same object."""
+    decoder = _converter.get_structure_hook(kind)
+    made = functools.lru_cache(1024)(lambda key: decoder(marshal.loads(key), kind))
+    # As bytes a document can be looked up, and 1 and true remain two things.
+    return lambda document, _: made(marshal.dumps(document))
+
+
+# -- several values: these hooks do what cattrs' own do for any iterable, and know that documents hold lists
+
+
+def _is_optional(kind: Any) -> bool:
+    return get_origin(kind) in (Union, types.UnionType) and len(set(get_args(kind)) - {type(None)}) == 1
+
+
+def _of_optional(kind: Any) -> Any:
+    [member] = set(get_args(kind)) - {type(None)}
+    return member
+
+
+def _optional_encoder(kind: Any) -> Callable[[Any], Any]:
+    encoder = _converter.get_unstructure_hook(_of_optional(kind))
+    return encoder if encoder is identity else lambda value: None if value is None else encoder(value)
+
+
+def _optional_decoder(kind: Any) -> Callable[[Any, Any], Any]:
+    member = _of_optional(kind)
+    decoder = _converter.get_structure_hook(member)
+    return decoder if decoder is _same else lambda value, _: None if value is None else decoder(value, member)
+
+
+_converter.register_unstructure_hook_factory(_is_optional, _optional_encoder)
+_converter.register_structure_hook_factory(_is_optional, _optional_decoder)
+
+
+def _is_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple and get_args(kind)[1:] == (...,)
+
+
+def _tuple_encoder(kind: Any) -> Callable[[Any], Any]:
+    encoder = _converter.get_unstructure_hook(get_args(kind)[0])
+    return lambda items: [encoder(item) for item in items]
+
+
+def _tuple_decoder(kind: Any) -> Callable[[Any, Any], Any]:
+    item = get_args(kind)[0]
+    decoder = _converter.get_structure_hook(item)
+    return lambda items, _: tuple([decoder(each, item) for each in items])
+
+
+_converter.register_unstructure_hook_factory(_is_tuple, _tuple_encoder)
+_converter.register_structure_hook_factory(_is_tuple, _tuple_decoder)
 
 
 def _is_mapping(kind: Any) -> bool:
@@ -323,6 +380,9 @@ _converter.register_structure_hook_func(_is_command, _decode_command)
 
 
 # -- snapshots, and what changed in them
+
+for _kind in (Money, BillingSchedule, Plan, PaymentMethod, Actor):
+    _converter.register_structure_hook(_kind, _shared(_kind))
 
 _SNAPSHOT: Final = {
     field.name: (

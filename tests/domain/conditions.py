@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import attrs
 from tests.domain.world import SUPPORT, TRIAL, A, M, World, day
 
-from subscription_lifecycle import PROVIDER, STANDARD, Cancel, Delete, Disable, Lifecycle, Plan
+from subscription_lifecycle import PROVIDER, STANDARD, Cancel, Delete, Disable, Lifecycle, Pause, Plan
 
 
 def _playing(plan: Plan, until: str, *steps: Callable[[World], object]) -> Callable[[World], None]:
@@ -39,6 +40,17 @@ def _unpaid(world: World) -> None:
     world.unpaid("2024-03-01", "2024-03-31")
 
 
+def _cancelled_unpaid(world: World) -> None:
+    lifecycle = world.subs.lifecycle
+    world.use(lifecycle.with_policies(attrs.evolve(lifecycle.policies["default"], when_retries_end="cancel")))
+    _unpaid(world)
+
+
+def _paused(world: World) -> None:
+    world.at("2024-03-10")
+    world.done(Pause())
+
+
 def _past_due(world: World) -> None:
     world.at("2024-02-29")
     world.gateway.decline_next()
@@ -61,6 +73,7 @@ WAYS: Final[Mapping[str, Callable[[World], None]]] = {
     "trialing": _playing(TRIAL, "2024-01-15"),
     "active": _playing(M, "2024-03-10"),
     "past due": _playing(M, "2024-03-02", _past_due),
+    "paused": _playing(M, "2024-03-20", _paused),
     "expired": _playing(M, "2024-04-20", _off),
     "disabled: lapsed": _playing(M, "2024-05-10", _off),
     "disabled: unpaid, date ahead": _playing(M, "2024-03-31", _unpaid),
@@ -71,7 +84,12 @@ WAYS: Final[Mapping[str, Callable[[World], None]]] = {
     "cancelled: date ahead": _playing(M, "2024-03-20", _cancelled),
     "cancelled: inside the term": _playing(A, "2024-05-20", _cancelled),
     "cancelled: term over": _playing(M, "2024-04-20", _cancelled),
+    "cancelled: unpaid, date ahead": _playing(M, "2024-03-31", _cancelled_unpaid),
+    "cancelled: unpaid, inside the term": _playing(A, "2024-04-10", _cancelled_unpaid),
+    "cancelled: unpaid, term over": _playing(M, "2024-04-10", _cancelled_unpaid),
     "deleted": _playing(M, "2024-03-20", _on("2024-03-10"), _deleted),
+    "deleted: paused": _playing(M, "2024-03-20", _paused, _deleted),
+    "deleted: cancelled, unpaid": _playing(M, "2024-04-10", _cancelled_unpaid, _deleted),
     "deleted: lapsed": _playing(M, "2024-05-10", _off, _on("2024-05-02"), _deleted),
     "deleted: unpaid": _playing(M, "2024-04-10", _unpaid, _deleted),
     "deleted: blocked": _playing(M, "2024-04-10", _blocked, _deleted),

@@ -29,6 +29,7 @@ from subscription_lifecycle import (
     CANCELLED,
     CUSTOMER,
     DISABLED,
+    DUNNING,
     EXPIRED,
     LAPSED,
     NON_PAYMENT,
@@ -143,6 +144,7 @@ def test_s05_no_condition_is_left_out() -> None:
         NON_PAYMENT,
         PROVIDER,
         CUSTOMER,
+        DUNNING,
     }
 
 

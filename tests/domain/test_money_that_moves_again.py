@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+import itertools
+from datetime import UTC, date, datetime, timedelta
 
+import attrs
 import pytest
 from tests.domain.world import BANK, CARD, SUPPORT, M, World, day, euros, policy
+from tests.engine.books import adds_up
 
 from subscription_lifecycle import (
     ACTIVE,
@@ -20,7 +23,7 @@ from subscription_lifecycle import (
     Refused,
     WriteOff,
 )
-from subscription_lifecycle.ports import Captured, ChargebackReversed, ChargedBack
+from subscription_lifecycle.ports import Captured, ChargebackReversed, ChargedBack, Declined, PaymentOutcome
 
 
 def last_reference(world: World) -> str:
@@ -214,3 +217,154 @@ def test_a_debt_made_while_a_reactivation_waits_is_collected_like_others() -> No
     assert (world.state, world.sub.owed) == (PAST_DUE, euros(20))
     assert world.sub.until is not None
     assert world.sub.next_billing_date == day("2024-03-01")
+
+
+def told(world: World, reference: str, *outcomes: PaymentOutcome) -> None:
+    for outcome in outcomes:
+        world.gateway.report(reference, outcome)
+        world.subs.report_payment(reference, outcome)
+
+
+def submitted_debit() -> tuple[World, str]:
+    """Service runs from 10 February on a debit that is under way."""
+    world = World()
+    world.start(M, CARD, off="2024-01-10")
+    world.at("2024-02-10")
+    world.gateway.process_next()
+    world.reactivate(BANK)
+    (debit,) = world.sub.submitted
+    return world, debit.reference
+
+
+FAILED = Declined("insufficient_funds")
+CAME = Captured("ch", datetime(2024, 2, 12, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("outcomes", [[FAILED, CAME], [FAILED, CAME, CAME], [FAILED, CAME, FAILED], [CAME, FAILED]])
+def test_a_debit_that_comes_after_it_failed_pays_its_debt(outcomes: list[PaymentOutcome]) -> None:
+    world, reference = submitted_debit()
+    running = world.sub
+    told(world, reference, *outcomes)
+    assert (world.state, world.sub.arrears, world.sub.submitted) == (ACTIVE, (), ())
+    assert (world.sub.next_billing_date, world.sub.paid_through) == (running.next_billing_date, running.paid_through)
+    assert world.refunded == []
+    adds_up(world.subs, "sub")
+
+
+def test_a_debit_that_failed_is_a_debt_until_it_comes() -> None:
+    world, reference = submitted_debit()
+    told(world, reference, FAILED)
+    assert (world.state, world.sub.owed) == (PAST_DUE, euros(20))
+
+
+def test_a_debit_that_comes_when_its_debt_was_paid_goes_back() -> None:
+    world, reference = submitted_debit()
+    told(world, reference, FAILED)
+    world.subs.pay_arrears("sub", payment_method=CARD, by=SUPPORT, idempotency_key="again")
+    told(world, reference, CAME, CAME)
+    assert world.refunded == [euros(20)]
+    adds_up(world.subs, "sub")
+
+
+@pytest.mark.parametrize(("came", "owed", "back"), [(25, 0, [5]), (15, 20, [15])])
+def test_a_debit_that_comes_as_another_amount_pays_whole_debts(came: int, owed: int, back: list[int]) -> None:
+    world, reference = submitted_debit()
+    world.subs.report_payment(reference, FAILED)
+    outcome = attrs.evolve(CAME, amount=euros(came))
+    world.gateway.report(reference, outcome)
+    world.gateway.captures[-1] = attrs.evolve(world.gateway.captures[-1], amount=euros(came))
+    world.subs.report_payment(reference, outcome)
+    assert world.sub.owed == euros(owed)
+    assert world.refunded == [euros(each) for each in back]
+    adds_up(world.subs, "sub")
+
+
+TAKEN, UNDONE = ChargedBack("dp_1"), ChargebackReversed("dp_1")
+TAKEN_AGAIN, UNDONE_AGAIN = ChargedBack("dp_2"), ChargebackReversed("dp_2")
+
+
+def test_a_debit_that_failed_and_was_charged_back_is_one_debt() -> None:
+    """It came between, which nobody had told."""
+    world, reference = submitted_debit()
+    told(world, reference, FAILED)
+    world.subs.report_payment(reference, TAKEN)
+    world.gateway.report(reference, CAME)
+    world.subs.report_payment(reference, CAME)
+    assert world.sub.owed == euros(20)
+    told(world, reference, UNDONE)
+    assert (world.state, world.sub.arrears, world.refunded) == (ACTIVE, (), [])
+    adds_up(world.subs, "sub")
+
+
+ORDERS = [*itertools.permutations([CAME, TAKEN, UNDONE]), (TAKEN, UNDONE), (UNDONE, TAKEN)]
+
+
+@pytest.mark.parametrize("outcomes", ORDERS)
+@pytest.mark.parametrize("how", ["open", "submitted", "declined"])
+def test_a_chargeback_and_its_end_are_heard_in_any_order(how: str, outcomes: tuple[PaymentOutcome, ...]) -> None:
+    """Of a payment that is open, of a debit that service runs on, and of what was taken for declined: it is here."""
+    world = World()
+    world.start(M, CARD, off="2024-01-10")
+    world.at("2024-02-10")
+    world.gateway.process_next()
+    world.reactivate(BANK) if how == "submitted" else world.waits(Reactivate(CARD))
+    reference = world.gateway.requests[-1].reference
+    if how == "declined":
+        world.subs.report_payment(reference, FAILED)
+    world.gateway.report(reference, CAME)
+    for outcome in (*outcomes, *outcomes):
+        world.subs.report_payment(reference, outcome)
+    world.gateway.report(reference, UNDONE)
+    world.swept()
+    assert (world.sub.arrears, world.sub.submitted) == ((), ())
+    kept = world.refunded == []
+    assert world.state is (ACTIVE if kept else EXPIRED)
+    assert kept or how == "declined" or outcomes[0] == TAKEN
+    adds_up(world.subs, "sub")
+
+
+def test_a_second_dispute_of_a_payment_is_another() -> None:
+    world = World()
+    world.start(M, CARD)
+    reference = last_reference(world)
+    told(world, reference, TAKEN, UNDONE)
+    assert world.state is ACTIVE
+    told(world, reference, TAKEN_AGAIN, TAKEN_AGAIN, TAKEN, UNDONE)
+    world.gateway.report(reference, TAKEN_AGAIN)
+    assert (world.state, world.sub.owed) == (PAST_DUE, euros(20))
+    told(world, reference, UNDONE_AGAIN)
+    assert (world.state, world.sub.arrears, world.refunded) == (ACTIVE, (), [])
+    adds_up(world.subs, "sub")
+
+
+def test_two_disputes_at_once_are_one_debt_until_both_are_undone() -> None:
+    world = World()
+    world.start(M, CARD)
+    reference = last_reference(world)
+    told(world, reference, TAKEN, TAKEN_AGAIN)
+    assert world.sub.owed == euros(20)
+    world.subs.report_payment(reference, UNDONE)
+    world.subs.report_payment(reference, CAME)
+    assert world.sub.owed == euros(20)
+    told(world, reference, UNDONE_AGAIN)
+    assert (world.state, world.sub.arrears, world.refunded) == (ACTIVE, (), [])
+    adds_up(world.subs, "sub")
+
+
+@pytest.mark.parametrize("outcomes", [[UNDONE, TAKEN], [UNDONE, TAKEN, UNDONE, TAKEN, TAKEN]])
+def test_a_wrong_sum_that_the_bank_gave_back_still_waits_for_an_operator(outcomes: list[PaymentOutcome]) -> None:
+    world = World()
+    world.start(M, CARD, off="2024-01-10")
+    world.at("2024-02-10")
+    world.gateway.take_next(euros(7))
+    reference = world.waits(Reactivate(CARD)).payment.reference
+    for outcome in outcomes:
+        assert isinstance(world.subs.report_payment(reference, outcome), AwaitingPayment)
+    world.gateway.report(reference, UNDONE)
+    world.swept()
+    version = world.sub.version
+    world.at("2024-02-11")
+    world.swept()
+    assert world.sub.version == version, "what is known is not written again"
+    world.subs.report_payment(reference, Captured("set right", world.clock(), euros(20)))
+    assert world.state is ACTIVE

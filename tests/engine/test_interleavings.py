@@ -30,7 +30,7 @@ from subscription_lifecycle import (
 )
 from subscription_lifecycle.engine.writing import reference_of
 from subscription_lifecycle.model.entry import fold
-from subscription_lifecycle.ports import Captured, ChargedBack, Declined, Processing
+from subscription_lifecycle.ports import Captured, ChargebackReversed, ChargedBack, Declined, Processing
 from subscription_lifecycle.testing import FakeClock, FakeGateway
 from subscription_lifecycle.testing.faults import Process, interleave
 
@@ -95,13 +95,19 @@ def check(subs: Subscriptions, *both: Process) -> None:
     stored, entries = subs.store.load("s", None), subs.history("s")
     assert stored is not None
     assert fold(entries) == stored.subscription
+    told = [entry.payment for entry in entries if entry.payment]
     captured = [capture.reference for capture in subs.gateway.captures]
-    known = {entry.payment.reference for entry in entries if entry.payment and entry.payment.status == "captured"}
+    known = {payment.reference for payment in told if payment.status == "captured" or payment.code == "charged_back"}
+    disputes = {
+        outcome.gateway_id
+        for outcome in subs.gateway.ledger.values()
+        if isinstance(outcome, ChargedBack | ChargebackReversed)
+    }
+    heard = {payment.gateway_id for payment in told if payment.code in ("charged_back", "chargeback_reversed")}
+    assert disputes <= heard or any(process.error for process in both), "a dispute nobody knows of"
     assert len(set(captured)) == len(captured)
     assert set(captured) <= known | ({stored.attempt.reference} if stored.attempt else set()), "money nobody knows of"
-    # A refund that is made while its payment is charged back is not always on record.
-    if not any(isinstance(outcome, ChargedBack) for outcome in subs.gateway.ledger.values()):
-        adds_up(subs)
+    adds_up(subs)
     billed = sorted(entry.billed for entry in entries if entry.billed and entry.event == "applied")
     assert all(one.end <= other.start for one, other in itertools.pairwise(billed)), "billed twice"
 
@@ -166,11 +172,19 @@ retries, pays = does(RetryPayment(), "retry"), does(PayArrears(OTHER_CARD), "pay
 captured = hears(Captured("ch", FakeClock(EXPIRED)()))
 declined = hears(Declined("do_not_honor"))
 charged_back = hears(ChargedBack("ch"), "start")
+disputed, undone = hears(ChargedBack("dp"), "a"), hears(ChargebackReversed("dp"), "a")
 
 WORLDS: dict[str, tuple[World, dict[str, Act]]] = {
     "expired": (
         ended,
-        {"reactivate": back, "reactivate by another card": again, "delete": deletes, "block": blocks, "sweep": sweeps},
+        {
+            "reactivate": back,
+            "reactivate by another card": again,
+            "chargeback": disputed,
+            "delete": deletes,
+            "block": blocks,
+            "sweep": sweeps,
+        },
     ),
     "disabled": (
         begun(LAPSED, disabled, on=False),
@@ -194,6 +208,8 @@ WORLDS: dict[str, tuple[World, dict[str, Act]]] = {
             "repeat": back,
             "reactivate by another card": again,
             "captured": captured,
+            "chargeback": disputed,
+            "chargeback undone": undone,
             "delete": deletes,
             "block": blocks,
             "sweep": sweeps,
@@ -305,6 +321,29 @@ def test_two_processes(pair: str, clock: Any, record_property: Callable[[str, ob
     count = orders(pair, clock)
     record_property("orders", count)
     assert count >= 1
+
+
+@pytest.mark.parametrize("clock", CLOCKS.values(), ids=CLOCKS)
+def test_a_refund_and_a_chargeback_at_once_end_as_one_after_the_other(clock: Any) -> None:
+    """Refunded and then charged back, all of it is owed; charged back first, nothing is left to refund."""
+    make, leave, take = PAIRS["running: cancel and chargeback"]
+    ends = set[tuple[bool, int, int]]()
+
+    def seen(subs: Subscriptions, *both: Process) -> None:
+        check(subs, *both)
+        subscription = subs.get("s")
+        assert not subscription.refunds
+        back = sum(refund.amount.minor for refund in subs.gateway.refunds)
+        heard = any(entry.payment and entry.payment.code == "charged_back" for entry in subs.history("s"))
+        ends.add((heard, back, subscription.owed.minor))
+
+    def world() -> Subscriptions:
+        subs = make()
+        return Subscriptions(subs.store, subs.gateway, clock=clock(subs.clock()))
+
+    interleave(world, leave, take, seen)
+    (back,) = {back for _, back, _ in ends if back}
+    assert {end for end in ends if end[0]} == {(True, back, 2000), (True, 0, 2000)}
 
 
 def test_pairs_really_cross() -> None:

@@ -35,6 +35,7 @@ VISA = PaymentMethod.card("pm_card_visa", country="US")
 ASKED = CaptureRequest("pay_1", Money(2000, "EUR"), VISA, "contoso", "sub_1", False, "renew")
 CONFIRM = "POST /v1/payment_intents/.*/confirm"
 PI = "pi_3OyT"
+DISPUTE = "du_1OyT"
 CAPTURED = Captured(PI, datetime.fromtimestamp(CHARGED_AT, UTC), Money(2000, "EUR"))
 
 
@@ -162,10 +163,10 @@ def test_a_confirmed_intent_that_stands_as_if_it_were_not_is_raised(server: Stri
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [
-        ("needs_response", ChargedBack(PI)),
-        ("under_review", ChargedBack(PI)),
-        ("lost", ChargedBack(PI)),
-        ("prevented", ChargedBack(PI)),
+        ("needs_response", ChargedBack(DISPUTE)),
+        ("under_review", ChargedBack(DISPUTE)),
+        ("lost", ChargedBack(DISPUTE)),
+        ("prevented", ChargedBack(DISPUTE)),
         ("won", CAPTURED),
         ("warning_needs_response", CAPTURED),
         ("warning_closed", CAPTURED),
@@ -244,12 +245,14 @@ def test_an_event_that_cannot_be_looked_up_is_raised(server: StripeServer, gatew
 @pytest.mark.parametrize(
     ("kind", "status", "outcome"),
     [
-        ("created", "needs_response", ChargedBack(PI)),
-        ("funds_withdrawn", "needs_response", ChargedBack(PI)),
-        ("closed", "lost", ChargedBack(PI)),
-        ("closed", "won", ChargebackReversed(PI)),
-        ("funds_reinstated", "won", ChargebackReversed(PI)),
-        ("funds_reinstated", "under_review", ChargebackReversed(PI)),
+        ("created", "needs_response", ChargedBack(DISPUTE)),
+        ("funds_withdrawn", "needs_response", ChargedBack(DISPUTE)),
+        ("closed", "lost", ChargedBack(DISPUTE)),
+        ("closed", "won", ChargebackReversed(DISPUTE)),
+        ("funds_reinstated", "won", ChargebackReversed(DISPUTE)),
+        ("funds_reinstated", "under_review", ChargebackReversed(DISPUTE)),
+        # What had been refunded before is given back: the rest of it is lost.
+        ("funds_reinstated", "lost", ChargedBack(DISPUTE)),
         ("created", "warning_needs_response", None),
         ("closed", "warning_closed", None),
         ("updated", "needs_response", None),

@@ -32,6 +32,7 @@ from subscription_lifecycle import (
 )
 from subscription_lifecycle.adapters.sqlalchemy import SQLStore
 from subscription_lifecycle.adapters.stripe import StripeGateway
+from subscription_lifecycle.ports import ChargedBack
 from subscription_lifecycle.testing import FakeClock
 from subscription_lifecycle.testing.faults import Died, MortalSubscriptions, Process, crash_at_every_effect, interleave
 
@@ -347,6 +348,26 @@ def test_a_chargeback_and_its_end(world: World) -> None:
     assert not world.subs.get("s").arrears
     assert world.subs.get("s").state == ACTIVE
     assert world.moved() == ([2000], [])
+
+
+def test_a_second_dispute_of_a_payment_is_another(world: World) -> None:
+    """Each is told by its own id, any number of times; the end of the first is not that of the second."""
+    world.start()
+    id = world.store.recall(reference(world))
+    disputed = intent(id, "succeeded", metadata={"reference": reference(world)}, latest_charge=charge(disputed=True))
+    world.server.teach(f"GET /v1/payment_intents/{id}", 200, disputed)
+    first, second = {"id": "du_1"}, {"id": "du_2"}
+    told(world, "charge.dispute.created", dispute(id, "needs_response", **first))
+    told(world, "charge.dispute.closed", dispute(id, "won", **first))
+    assert not world.subs.get("s").arrears
+    for kind in ("created", "funds_withdrawn", "created"):
+        told(world, f"charge.dispute.{kind}", dispute(id, "needs_response", **second))
+    told(world, "charge.dispute.funds_reinstated", dispute(id, "won", **first))
+    assert [debt.amount for debt in world.subs.get("s").arrears] == [EURO]
+    world.server.teach("GET /v1/disputes", 200, page(dispute(id, "lost", **second), dispute(id, "won", **first)))
+    assert world.gateway.find(reference(world)) == ChargedBack("du_2")
+    told(world, "charge.dispute.closed", dispute(id, "lost", **second))
+    assert [debt.amount for debt in world.subs.get("s").arrears] == [EURO]
 
 
 def test_a_refund_that_failed_after_all_is_made_once_more(world: World) -> None:

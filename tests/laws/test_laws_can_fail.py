@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 import pytest
-from tests.laws import broken, broken_money
+from tests.laws import broken, broken_money, broken_pauses
 from tests.laws.life import ALICE, CARD, NOBODY, SUPPORT, TRIAL, Life
 
 from subscription_lifecycle import (
@@ -244,7 +244,22 @@ BREAKS: Mapping[str, Broken] = {
     ),
     "expired for ever": Broken(laws.service_is_covered, expires, broken.expired_for_ever()),
     "billed without access": Broken(laws.service_is_covered, broken.stays_cancelled, broken.billed_while_cancelled()),
+    "a pause loses paid days": Broken(
+        laws.service_is_covered, broken_pauses.pauses_and_comes_back, broken_pauses.loses_paid_days()
+    ),
+    "a pause gives days": Broken(
+        laws.service_is_covered, broken_pauses.pauses_and_comes_back, broken_pauses.gives_days()
+    ),
+    "the clock bills while paused": Broken(
+        laws.service_is_covered, broken_pauses.pauses_for_long, broken_pauses.bills_while_paused()
+    ),
     # service_is_paid
+    "paused as often as one likes": Broken(
+        laws.service_is_paid, broken_pauses.pauses_every_night, broken_pauses.as_often_as_one_likes()
+    ),
+    "a pause is credited whole": Broken(
+        laws.service_is_paid, broken_pauses.pauses_and_comes_back, broken_pauses.credits_it_all()
+    ),
     "what was refunded comes back for free": Broken(laws.service_is_paid, comes_and_goes, broken.back_for_free()),
     "unpaid periods are not owed": Broken(laws.service_is_paid, never_pays, broken.declines_owe_nothing),
     "all money back": Broken(laws.service_is_paid, broken.wants_all_back, broken.refunds_without_question()),
@@ -252,6 +267,9 @@ BREAKS: Mapping[str, Broken] = {
     "coming back begins a new term": Broken(laws.there_and_back, cancels_and_comes_back, broken.back_to_a_new_term()),
     "coming back costs it all": Broken(laws.there_and_back, cancels_and_comes_back, broken.back_at_full_price()),
     "a block costs the paid days": Broken(laws.there_and_back, is_blocked, broken.blocks_take_paid_days()),
+    "an hour of pause moves the date": Broken(
+        laws.there_and_back, broken_pauses.pauses_for_an_hour, broken_pauses.gives_days()
+    ),
     # sweeps_do_not_matter
     "windows from the sweep": Broken(laws.sweeps_do_not_matter, expires_unwatched, broken.windows_from_the_sweep()),
     "dates from the sweep": Broken(laws.sweeps_do_not_matter, broken.ends_quietly, broken.dates_from_the_sweep()),
@@ -262,6 +280,7 @@ BREAKS: Mapping[str, Broken] = {
     "the clock shortens a deadline": Broken(laws.promises_hold, never_pays, broken.deadlines_shrink()),
     "a deletion that nobody announced": Broken(laws.promises_hold, expires_unwatched, broken.windows_from_the_event()),
     "a deletion before its time": Broken(laws.promises_hold, broken.is_lapsed, broken.deleted_early()),
+    "a pause never ends": Broken(laws.promises_hold, broken_pauses.pauses_for_long, broken_pauses.never_ends()),
     # roles_are_respected
     "reactivating switches recurring billing on": Broken(
         laws.roles_are_respected, lapses_and_comes_back, broken.reactivation_renews()

@@ -28,8 +28,9 @@ from subscription_lifecycle import (
     Subscriptions,
     Transition,
 )
+from subscription_lifecycle.engine.simulation import simulate
 from subscription_lifecycle.machine.lifecycle import Lifecycle
-from subscription_lifecycle.machine.simulate import Later, PlannedCommand, simulate
+from subscription_lifecycle.machine.planned import Later, PlannedCommand
 from subscription_lifecycle.machine.timeline import Timeline
 from subscription_lifecycle.model.payment import (
     ActionRequired,

@@ -15,10 +15,12 @@ from hypothesis.stateful import run_state_machine_as_test
 from subscription_lifecycle import (
     STANDARD,
     SYSTEM,
+    Access,
     Actor,
     Command,
     Delete,
     Disable,
+    DunningStep,
     Entry,
     LifecycleError,
     MemoryStore,
@@ -29,9 +31,11 @@ from subscription_lifecycle import (
 )
 from subscription_lifecycle.adapters.sqlalchemy import SQLStore
 from subscription_lifecycle.model.payment import CaptureRequest, PaymentOutcome
+from subscription_lifecycle.model.policy import NOTICES
 from subscription_lifecycle.standard.commands import CancelAsScheduled
 from subscription_lifecycle.testing import FakeClock, FakeGateway, lifecycle_machine, strategies
 
+LADDER = (DunningStep(3, "told"), DunningStep(9, "less", Access.REDUCED), DunningStep(20, "nothing", Access.NONE))
 HOSTILE = STANDARD.with_policies(
     at_once=Policy(expired_days=0, disabled_days=0, cancelled_days=0),
     keeps_debts=Policy(arrears="keep", served_unpaid="owed", rounding="daily"),
@@ -39,6 +43,28 @@ HOSTILE = STANDARD.with_policies(
     by_support_only=Policy(self_service=False, invoice=False),
     slow=Policy(expired_days=90, disabled_days=90, cancelled_days=90),
     impatient=Policy(retry_days=0, retry_after=(1, 2, 3)),
+    keeps_dates=Policy(resume="keep", pause_days=40),
+    credits_pauses=Policy(resume="keep", pause_credit=True),
+    restarts=Policy(resume="restart"),
+    restarts_for_credit=Policy(resume="restart", pause_credit=True, rounding="daily"),
+    advances=Policy(resume="advance", pause_credit=True, catch_up="each"),
+    counts_advances=Policy(resume="advance", served_unpaid="owed", when_retries_end="cancel"),
+    ladder=Policy(
+        dunning=LADDER,
+        retry_after=(2, 5, 40),
+        recovery="restart",
+        when_retries_end="cancel",
+        notices=dict.fromkeys(NOTICES, 10),
+        catch_up="each",
+    ),
+    holds=Policy(
+        dunning=LADDER, retry_after=(2, 5, 15, 40), retry_days=10, recovery="restart", notices={"deletion": 120}
+    ),
+    never_ends=Policy(
+        retry_after=(3, 12, 35, 70), when_retries_end="keep", notices=dict.fromkeys(NOTICES, 5), catch_up="latest"
+    ),
+    without_windows=Policy(expired_days=0, disabled_days=0, cancelled_days=0, retry_days=0, notices={"deletion": 7}),
+    limits=Policy(notice_days=10, reactivation_days=20, after_hard_decline="retry", catch_up="latest", arrears="keep"),
 )
 
 Standard = lifecycle_machine(STANDARD)

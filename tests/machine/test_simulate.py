@@ -58,7 +58,7 @@ from subscription_lifecycle import (
 )
 from subscription_lifecycle.adapters.sqlalchemy import SQLStore
 from subscription_lifecycle.cli import app
-from subscription_lifecycle.machine import simulation
+from subscription_lifecycle.engine import simulation
 from subscription_lifecycle.machine.telling import SAID
 from subscription_lifecycle.model.calendar import start_of_day
 from subscription_lifecycle.model.entry import Event, fold

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from subscription_lifecycle.engine.disputes import CHARGED_BACK, REVERSED, standing_against, told_of
 from subscription_lifecycle.engine.effects import Capture, Flow, LookUp, Now, ReadHistory, VoidPayment
 from subscription_lifecycle.engine.late import came_late
 from subscription_lifecycle.engine.refunds import give_back
@@ -43,10 +44,10 @@ from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.ports import Answer, Attempt, Stored
 
 Result = Applied | AwaitingPayment
+Ended = Captured | Declined | ChargedBack | ChargebackReversed
 
 GIVEN_UP = Declined("timed_out", retryable=True)
 MISMATCHED = Declined("mismatched", retryable=True)
-CHARGED_BACK = "charged_back"
 
 
 def carry_out(lifecycle: Lifecycle, decision: Decision, key: str, now: datetime, gateway: bool) -> Flow[Result]:
@@ -120,7 +121,7 @@ def resume(lifecycle: Lifecycle, snapshot: Subscription, attempt: Attempt) -> Fl
     late = now >= attempt.gives_up_at
     if outcome is None and not late:
         return (yield from _collect(lifecycle, attempt, snapshot, ()))
-    if late and not isinstance(outcome, (Captured, Declined)):
+    if late and not isinstance(outcome, Ended):
         # Also where nothing is there: who asked for it may be slow, and not know yet that it is given up.
         ended = yield from stop(attempt, GIVEN_UP)
         if ended is None and not (attempt.decision.submitted and isinstance(outcome, Processing)):
@@ -130,7 +131,7 @@ def resume(lifecycle: Lifecycle, snapshot: Subscription, attempt: Attempt) -> Fl
     return (yield from conclude(lifecycle, attempt, snapshot, (), outcome, "declined"))
 
 
-def stop(attempt: Attempt, ended: Declined) -> Flow[Captured | Declined | None]:
+def stop(attempt: Attempt, ended: Declined) -> Flow[Ended | None]:
     """Void a payment: how it ended, also where the money came before it could be stopped. None: nobody knows."""
     try:
         if (yield VoidPayment(attempt.reference)):
@@ -142,7 +143,7 @@ def stop(attempt: Attempt, ended: Declined) -> Flow[Captured | Declined | None]:
         outcome = yield LookUp(attempt.reference)
     except Exception:
         return None
-    return outcome if isinstance(outcome, (Captured, Declined)) else None
+    return outcome if isinstance(outcome, Ended) else None
 
 
 def conclude(
@@ -158,17 +159,22 @@ def conclude(
     """Write what the money's outcome leads to, by the pinned decision."""
     now = not_before((yield Now()), snapshot)
     decision, key = attempt.decision, attempt.key
-    outcome = _at_last(outcome, now)
-    base, mismatched = snapshot, _mismatched(attempt, outcome)
+    told, outcome = outcome, _at_last(outcome, now)
+    code = REVERSED if isinstance(told, ChargebackReversed) else None
+    base, mismatched = snapshot, _mismatched(attempt, outcome, code)
     if mismatched is not None:
         if ended != "abandoned":
-            return (yield from _wait(lifecycle, attempt, snapshot, entries, outcome, mismatched, now))
+            return (yield from _wait(lifecycle, attempt, snapshot, entries, told, mismatched, now))
         assert mismatched.captured is not None
         due = RefundDue(attempt.reference, mismatched.captured, "not the amount that was asked for")
         base, outcome = base.changed({"refunds": (*base.refunds, due)}), MISMATCHED
     after, entry, payment = decision.concluded(base, outcome, now, key=key, reference=attempt.reference)
     if entry is None:
-        return (yield from _wait(lifecycle, attempt, snapshot, entries, outcome, payment, now))
+        return (yield from _wait(lifecycle, attempt, snapshot, entries, told, payment, now))
+    if code is not None:
+        # Its chargeback may be heard of later, and is undone then.
+        payment = attrs.evolve(payment, code=code)
+        entry = attrs.evolve(entry, payment=payment)
     if entry.event == "declined":
         changes = changes_between(snapshot, after)
         assert entry.payment is not None
@@ -187,7 +193,7 @@ def conclude(
     try:
         yield from save(lifecycle, "conclude", snapshot.version, after, (entry, *owing), None, (answer,), now, key)
     except ConcurrentChange:
-        return (yield from _overtaken(lifecycle, attempt, entries, outcome, ended))
+        return (yield from _overtaken(lifecycle, attempt, entries, told, ended))
     except Exception as error:
         raise Interrupted(
             after.id, attempt.reference, "captured" if isinstance(outcome, Captured) else "unknown"
@@ -211,14 +217,16 @@ def _at_last(outcome: PaymentOutcome | None, now: datetime) -> PaymentOutcome | 
             return outcome
 
 
-def _mismatched(attempt: Attempt, outcome: PaymentOutcome | None) -> Payment | None:
+def _mismatched(attempt: Attempt, outcome: PaymentOutcome | None, code: str | None) -> Payment | None:
     """The payment, where other money came than was asked for: it is never taken for the right one."""
     if not isinstance(outcome, Captured):
         return None
     came = attempt.payment.captured if outcome.amount is None else outcome.amount
     if came is None or came == attempt.payment.amount:
         return None
-    return attrs.evolve(payment_after(outcome, attempt.payment), status="mismatched", captured=came)
+    if code is not None and (code, outcome.gateway_id) == (attempt.payment.code, attempt.payment.gateway_id):
+        return attempt.payment
+    return attrs.evolve(payment_after(outcome, attempt.payment), status="mismatched", captured=came, code=code)
 
 
 def _still_owing(
@@ -248,12 +256,14 @@ def _overtaken(
     if stored.attempt is not None and stored.attempt.reference == reference:
         return (yield from conclude(lifecycle, stored.attempt, stored.subscription, entries, outcome, ended))
     if stored.answer is None or stored.answer.status == "open":
-        raise Interrupted(id, reference, "captured" if isinstance(outcome, Captured) else "unknown")
+        came = isinstance(outcome, Captured | ChargebackReversed)
+        raise Interrupted(id, reference, "captured" if came else "unknown")
     if isinstance(outcome, Captured):
         history: Iterable[Entry] = yield ReadHistory(id)
-        told = [entry.payment for entry in history if entry.payment and entry.payment.reference == reference]
-        if told[-1].status == "declined" and not any(payment.status == "captured" for payment in told):
-            payment = attrs.evolve(payment_after(outcome, told[-1]), code=None)
+        told = told_of(history, reference)
+        last = told[-1].payment
+        if last is not None and last.status == "declined" and standing_against(told) <= 0:
+            payment = attrs.evolve(payment_after(outcome, last), code=None)
             now = not_before((yield Now()), stored.subscription)
             try:
                 yield from came_late(lifecycle, stored, payment, now)
@@ -293,6 +303,8 @@ def _awaiting(
     attempt: Attempt, snapshot: Subscription, entries: tuple[Entry, ...], outcome: PaymentOutcome | None
 ) -> AwaitingPayment:
     why, action = waits_for(outcome)
+    if isinstance(outcome, ChargebackReversed):
+        why = "mismatched"
     return AwaitingPayment(snapshot, entries, attempt.payment, attempt.decision.reminders, why, action)
 
 

@@ -7,9 +7,8 @@ from typing import Literal
 
 import attrs
 
-from subscription_lifecycle.engine.capturing import CHARGED_BACK
+from subscription_lifecycle.engine.disputes import CHARGED_BACK, REVERSED
 from subscription_lifecycle.engine.payments import Booked
-from subscription_lifecycle.engine.reports import REVERSED
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.payment import (
     ActionRequired,
@@ -226,10 +225,6 @@ def _given_up(there: There, here: Booked) -> Difference | None:
     """Declined here, or given up."""
     if not there.came or there.went_back:
         return None
-    if here.counted_on:
-        # A report would be taken for an old one that comes twice.
-        remedy = "It failed here after it was counted on, and is a debt: refund it at the gateway, or forgive the debt."
-        return _difference("captured_there", there, here, remedy)
     return _difference("captured_there", there, here, REPORT, there.told)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import attrs
 
-from subscription_lifecycle.engine.capturing import CHARGED_BACK
+from subscription_lifecycle.engine.disputes import heard, standing_against
 from subscription_lifecycle.model.charge import RefundDue
 from subscription_lifecycle.model.command import ConfirmRefund, FailRefund
 from subscription_lifecycle.model.entry import Entry
@@ -23,8 +23,8 @@ class Booked:
     """One payment as the entries have it.
 
     `captured` is what came, whatever became of it since; `refunded` went back, `refunding` is on record to go back,
-    since that instant. `counted_on`: it was taken as paid once. `disputes` are what was heard, with the gateway's ids:
-    each chargeback and each end of one is heard once. `told_at`: when it was last heard of.
+    since that instant. `disputes` are what was heard, with the gateway's ids: each chargeback and each end of one is
+    heard once. `told_at`: when it was last heard of.
     """
 
     reference: str
@@ -35,7 +35,6 @@ class Booked:
     refunded: Money
     refunding: Money
     refunding_since: datetime | None
-    counted_on: bool
     disputes: frozenset[tuple[str | None, str | None]]
     told_at: datetime
 
@@ -90,13 +89,9 @@ def _booked(stored: Stored, told: Sequence[Entry], going: _GoingBack) -> Booked:
         refunded=_total(going.refunded, nothing_back),
         refunding=_total(pending, nothing_back),
         refunding_since=going.told_at if pending else None,
-        counted_on=any(entry.payment is not None and entry.payment.status in _COUNTED_ON for entry in told),
-        disputes=frozenset((entry.payment.code, entry.payment.gateway_id) for entry in told if entry.payment),
+        disputes=frozenset(heard(told)),
         told_at=max(told[-1].recorded_at, going.told_at or told[-1].recorded_at),
     )
-
-
-_COUNTED_ON = ("captured", "submitted")
 
 
 def _total(amounts: Sequence[Money], zero: Money) -> Money:
@@ -113,4 +108,4 @@ def _standing(stored: Stored, told: Sequence[Entry]) -> Standing:
         return "submitted"
     if last.status in ("captured", "mismatched"):
         return "captured"
-    return "charged_back" if last.code == CHARGED_BACK else "declined"
+    return "charged_back" if standing_against(told) > 0 else "declined"

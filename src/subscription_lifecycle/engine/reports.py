@@ -8,15 +8,17 @@ from typing import Any
 
 import attrs
 
-from subscription_lifecycle.engine.capturing import CHARGED_BACK, Result, conclude
+from subscription_lifecycle.engine.capturing import Result, conclude
+from subscription_lifecycle.engine.disputes import CHARGED_BACK, REVERSED, heard, standing_against, told_of
 from subscription_lifecycle.engine.effects import FindPayment, Flow, Now, ReadHistory
 from subscription_lifecycle.engine.late import came_late
 from subscription_lifecycle.engine.refunds import failed_refund, was_refunded
 from subscription_lifecycle.engine.writing import loaded, not_before, record, save
 from subscription_lifecycle.errors import NotPossible, PaymentDeclined, UnknownPayment
-from subscription_lifecycle.machine.decision import Applied, payment_after
+from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, payment_after
 from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.model.actor import SYSTEM
+from subscription_lifecycle.model.charge import without
 from subscription_lifecycle.model.command import FailPayment, SettlePayment
 from subscription_lifecycle.model.entry import Entry, Event
 from subscription_lifecycle.model.money import Money
@@ -27,12 +29,11 @@ from subscription_lifecycle.model.payment import (
     Declined,
     Payment,
     PaymentOutcome,
+    PaymentStatus,
     RefundFailed,
 )
 from subscription_lifecycle.model.subscription import Subscription
-from subscription_lifecycle.ports import Stored
-
-REVERSED = "chargeback_reversed"
+from subscription_lifecycle.ports import Attempt, Stored
 
 
 def report(lifecycle: Lifecycle, reference: str, outcome: PaymentOutcome) -> Flow[Result]:
@@ -46,15 +47,11 @@ def report(lifecycle: Lifecycle, reference: str, outcome: PaymentOutcome) -> Flo
     stored = yield from loaded(id, None)
     attempt = stored.attempt
     if attempt is not None and attempt.reference == reference and not isinstance(outcome, RefundFailed):
-        try:
-            return (yield from conclude(lifecycle, attempt, stored.subscription, (), outcome, "declined"))
-        except PaymentDeclined:
-            stored = yield from loaded(id, None)
-            return Applied(stored.subscription, (), payment_after(outcome, attempt.payment))
+        return (yield from _while_open(lifecycle, stored, attempt, outcome))
     history: Iterable[Entry] = yield ReadHistory(id)
     if isinstance(outcome, RefundFailed):
         return Applied(*(yield from failed_refund(lifecycle, stored, history, reference, outcome)))
-    told = [entry for entry in history if entry.payment is not None and entry.payment.reference == reference]
+    told = told_of(history, reference)
     last = told[-1].payment
     assert last is not None
     now = not_before((yield Now()), stored.subscription)
@@ -63,9 +60,9 @@ def report(lifecycle: Lifecycle, reference: str, outcome: PaymentOutcome) -> Flo
     payment = attrs.evolve(payment, code=_code(outcome))
     under_way = any(debit.reference == reference for debit in stored.subscription.submitted)
     match outcome, "submitted" if under_way else last.status:
-        case ChargedBack() | ChargebackReversed(), _:
-            return (yield from _disputed(lifecycle, stored, history, told, payment, now))
-        case Captured(), "declined" if any(_paid(entry) for entry in told):
+        case ChargedBack() | ChargebackReversed(), status:
+            return (yield from _disputed(lifecycle, stored, history, told, payment, status, now))
+        case Captured(), "declined" if standing_against(told) > 0:
             # Told once more after a chargeback: the customer's bank has that money.
             return Applied(stored.subscription, (), last)
         case Captured(), "submitted" if last.status == "mismatched" and payment.captured in (None, last.captured):
@@ -73,12 +70,51 @@ def report(lifecycle: Lifecycle, reference: str, outcome: PaymentOutcome) -> Flo
         case Captured(), "submitted":
             return (yield from _confirmed(lifecycle, stored, payment, now))
         case Captured(), "declined" | "unknown" | "processing" | "customer_action":
-            return Applied(*(yield from came_late(lifecycle, stored, payment, now)), payment)
+            return (yield from _came_after_all(lifecycle, stored, history, payment, now))
         case Declined(), "submitted":
             return (yield from _failed(lifecycle, stored, told, payment, now))
         case _:
             # Told before, or overtaken by what ended the payment.
             return Applied(stored.subscription, (), last)
+
+
+def _while_open(lifecycle: Lifecycle, stored: Stored, attempt: Attempt, outcome: PaymentOutcome) -> Flow[Result]:
+    id, reference = stored.subscription.id, attempt.reference
+    disputed = isinstance(outcome, ChargedBack | ChargebackReversed)
+    if disputed and attempt.payment.status == "mismatched":
+        history: Iterable[Entry] = yield ReadHistory(id)
+        known = heard(told_of(history, reference))
+        if known & {(_code(outcome), outcome.gateway_id), (REVERSED, outcome.gateway_id)}:
+            return (yield from _still_parked(lifecycle, stored, attempt, outcome, known))
+    try:
+        result = yield from conclude(lifecycle, attempt, stored.subscription, (), outcome, "declined")
+    except PaymentDeclined:
+        stored = yield from loaded(id, None)
+        result = Applied(stored.subscription, (), payment_after(outcome, attempt.payment))
+    if disputed:
+        # Somebody else may have ended it meanwhile, who had not heard of that.
+        history = yield ReadHistory(id)
+        if (_code(outcome), outcome.gateway_id) not in heard(told_of(history, reference)):
+            return (yield from report(lifecycle, reference, outcome))
+    return result
+
+
+def _still_parked(
+    lifecycle: Lifecycle,
+    stored: Stored,
+    attempt: Attempt,
+    outcome: PaymentOutcome,
+    known: set[tuple[str | None, str | None]],
+) -> Flow[Result]:
+    """A chargeback that is undone already took no wrong sum away: it waits for an operator."""
+    snapshot, entries = stored.subscription, tuple[Entry, ...]()
+    code = _code(outcome)
+    if (code, outcome.gateway_id) not in known:
+        now = not_before((yield Now()), snapshot)
+        payment = attrs.evolve(attempt.payment, code=code, gateway_id=outcome.gateway_id)
+        noted = yield from _noted(lifecycle, stored, "reversed", payment, now, {})
+        snapshot, entries = noted.subscription, noted.entries
+    return AwaitingPayment(snapshot, entries, attempt.payment, attempt.decision.reminders, "mismatched")
 
 
 def _code(outcome: PaymentOutcome) -> str | None:
@@ -91,44 +127,69 @@ def _code(outcome: PaymentOutcome) -> str | None:
             return getattr(outcome, "code", None)
 
 
-def _paid(entry: Entry) -> bool:
-    return entry.payment is not None and entry.payment.status in ("captured", "submitted")
-
-
 def _disputed(
     lifecycle: Lifecycle,
     stored: Stored,
     history: Iterable[Entry],
     told: list[Entry],
     payment: Payment,
+    status: PaymentStatus,
     now: datetime,
 ) -> Flow[Result]:
-    """The customer's bank took the money, or gave it back: each once, also where the second is heard of first."""
-    known = [entry.payment for entry in told if entry.payment is not None]
-    if any((other.code, other.gateway_id) == (payment.code, payment.gateway_id) for other in known):
-        return Applied(stored.subscription, (), known[-1])
-    taken, returned = (sum(other.code == code for other in known) for code in (CHARGED_BACK, REVERSED))
-    if payment.code == CHARGED_BACK and taken >= returned and any(_paid(entry) for entry in told):
+    """The customer's bank took the money, or gave it back: each once, also where the second is heard of first.
+
+    With several disputes of one payment the bank has the money until all of them are undone.
+    """
+    last, against = told[-1].payment, standing_against(told)
+    assert last is not None
+    if (payment.code, payment.gateway_id) in heard(told):
+        return Applied(stored.subscription, (), last)
+    if payment.code == CHARGED_BACK and against == 0 and status in ("captured", "submitted"):
         return (yield from _failed(lifecycle, stored, told, attrs.evolve(payment, status="declined"), now))
-    if payment.code == REVERSED and taken > returned:
-        here = attrs.evolve(payment, status="captured", at=now)
-        lost = [entry for entry in told if entry.payment is not None and entry.payment.code == CHARGED_BACK]
-        amount = _cost_the_customer(lost[-1], payment)
-        if amount:
-            under_way = any(due.reference == payment.reference for due in stored.subscription.refunds)
-            refundable = not under_way and not was_refunded(history, payment.reference)
-            late = came_late(lifecycle, stored, here, now, amount=amount, refundable=refundable)
-            return Applied(*(yield from late), here)
-        return (yield from _noted(lifecycle, stored, "reversed", here, now, {}))
-    return (yield from _noted(lifecycle, stored, "reversed", attrs.evolve(payment, status=known[-1].status), now, {}))
+    here = attrs.evolve(payment, status="captured", at=now)
+    if payment.code == REVERSED and against == 1:
+        return (yield from _came_back(lifecycle, stored, history, told, here, now))
+    if payment.code == REVERSED and against <= 0 and status == "submitted" and last.status != "mismatched":
+        return (yield from _confirmed(lifecycle, stored, here, now))
+    if payment.code == REVERSED and against <= 0 and status not in ("captured", "submitted", "mismatched"):
+        return (yield from _came_after_all(lifecycle, stored, history, here, now))
+    return (yield from _noted(lifecycle, stored, "reversed", attrs.evolve(payment, status=last.status), now, {}))
 
 
-def _cost_the_customer(lost: Entry, payment: Payment) -> Money:
-    """What a chargeback made the customer owe, or kept from them; the rest of it was the seller's own loss."""
-    if lost.event != "failed":
+def _came_back(
+    lifecycle: Lifecycle, stored: Stored, history: Iterable[Entry], told: list[Entry], here: Payment, now: datetime
+) -> Flow[Result]:
+    amount = _cost_the_customer(told, here)
+    if amount:
+        return (yield from _came_after_all(lifecycle, stored, history, here, now, amount))
+    return (yield from _noted(lifecycle, stored, "reversed", here, now, {}))
+
+
+def _came_after_all(
+    lifecycle: Lifecycle,
+    stored: Stored,
+    history: Iterable[Entry],
+    here: Payment,
+    now: datetime,
+    amount: Money | None = None,
+) -> Flow[Applied]:
+    under_way = any(due.reference == here.reference for due in stored.subscription.refunds)
+    refundable = not under_way and not was_refunded(history, here.reference)
+    late = came_late(lifecycle, stored, here, now, amount=amount, refundable=refundable)
+    return Applied(*(yield from late), here)
+
+
+def _code_of(entry: Entry) -> str | None:
+    return None if entry.payment is None else entry.payment.code
+
+
+def _cost_the_customer(told: list[Entry], payment: Payment) -> Money:
+    """What the chargeback made the customer owe, or kept from them; the rest of it was the seller's own loss."""
+    failed = [entry for entry in told if entry.event == "failed" and _code_of(entry) == CHARGED_BACK]
+    if not failed:
         return payment.captured or payment.amount
-    arrears, refunds = (lost.changes.get(name, ((), ())) for name in ("arrears", "refunds"))
-    made = [debt.amount for debt in arrears[1] if debt not in arrears[0]]
+    arrears, refunds = (failed[-1].changes.get(name, ((), ())) for name in ("arrears", "refunds"))
+    made = [debt.amount for debt in without(arrears[1], arrears[0])]
     spared = [due.amount for due in refunds[0] if due not in refunds[1]]
     return sum([*made, *spared], Money.zero(payment.amount.currency))
 
@@ -149,7 +210,7 @@ def _no_longer_submitted(stored: Stored, payment: Payment) -> dict[str, Any]:
 
 def _noted(
     lifecycle: Lifecycle, stored: Stored, event: Event, payment: Payment, now: datetime, changes: dict[str, Any]
-) -> Flow[Result]:
+) -> Flow[Applied]:
     """It is on record, and leads to nothing by itself."""
     command = SettlePayment(payment.reference, payment.amount)
     after, entry = record(lifecycle, stored.subscription, event, command, now, changes, payment, "settle payment", None)

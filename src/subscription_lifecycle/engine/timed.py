@@ -17,7 +17,7 @@ from subscription_lifecycle.errors import ConcurrentChange, IdempotencyKeyReused
 from subscription_lifecycle.machine.decision import Applied
 from subscription_lifecycle.machine.lifecycle import CaughtUp, Lifecycle
 from subscription_lifecycle.model.calendar import local_day, start_of_day
-from subscription_lifecycle.model.payment import Captured, ChargedBack, Declined, Payment
+from subscription_lifecycle.model.payment import Captured, ChargebackReversed, ChargedBack, Declined, Payment
 from subscription_lifecycle.ports import Stored
 
 MOST_CHARGES = 1000
@@ -46,7 +46,7 @@ def advance(lifecycle: Lifecycle, id: str, *, gateway: bool) -> Flow[tuple[Resul
             except Exception:
                 # Nobody knows today. What else is due does not wait for it.
                 continue
-            if isinstance(outcome, Captured | Declined | ChargedBack):
+            if isinstance(outcome, Captured | Declined | ChargedBack | ChargebackReversed):
                 results.append((yield from report(lifecycle, debit.reference, outcome)))
                 stored = yield from loaded(id, None)
     for _ in range(MOST_CHARGES):

@@ -17,7 +17,7 @@ from subscription_lifecycle.machine.decision import Decision
 from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition, same, unchanged
 from subscription_lifecycle.model.calendar import start_of_day
-from subscription_lifecycle.model.charge import Charge, Debt, Reminder, Settlement, without
+from subscription_lifecycle.model.charge import NO_CHARGE, Charge, Debt, Reminder, Settlement, without
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.state import Cause, State
 from subscription_lifecycle.model.subscription import Subscription
@@ -129,7 +129,7 @@ def _charge(row: Transition[Any], context: Context[Any]) -> Charge:
         return charge
     zero = Money.zero(subscription.currency)
     available = (subscription.credit or zero) + (charge.credits or zero)
-    used = min(available, charge.total(subscription.currency))
+    used = min(available, charge.due(subscription.currency))
     return attrs.evolve(charge, credit_used=used) if used.minor > 0 else charge
 
 
@@ -174,7 +174,8 @@ def _if_paid(row: Transition[Any], context: Context[Any], causes: tuple[Cause, .
         changes |= {"attempted_on": None, "declined_method": None}
     if charge.lines or charge.settles:
         changes["paid_through"] = _paid_through(before, charge, all_settled=not changes.get("arrears"))
-    if before.settlements:
+    if before.settlements and not before.causes:
+        # Of an interrupted period, what was not served may still go back.
         changes["settlements"] = tuple(paid for paid in before.settlements if paid.period.end > context.today)
     if before.credit is not None or charge.credits is not None:
         zero = Money.zero(before.currency)
@@ -206,15 +207,26 @@ def _if_declined(
     before = context.subscription
     context = context.leading_to(state)
     until = before.until if state == before.state else None
+    if before.causes and state == before.state:
+        # Service stays off: nothing was bought, and no date moves.
+        return {"attempted_on": context.today, "version": before.version + 1}
     left = {} if state == before.state else {"causes": causes, "interrupted": before.interrupted if causes else None}
     return _moved(context) | {
         **left,
+        **_credited(before, charge),
         "state": state,
         "since": before.since if state == before.state else context.at,
         "arrears": (*before.arrears, *_debts(charge, context.today, held=False)),
         "attempted_on": context.today,
         "until": row.declined_until(context) if row.declined_until is not None else until,
     }
+
+
+def _credited(before: Subscription, charge: Charge) -> dict[str, Any]:
+    """What a charge gives stays given where nothing comes of it: its lines are owed in full."""
+    if charge.credits is None:
+        return {}
+    return {"credit": (before.credit or Money.zero(before.currency)) + charge.credits or None}
 
 
 def _debts(charge: Charge, since: date, *, held: bool) -> tuple[Debt, ...]:
@@ -242,10 +254,12 @@ def _without_empty_windows(
     if row.until is None or after.until is None or start_of_day(after.until, after.time_zone) > context.at:
         return after
     due = lifecycle.due(after)
-    if due is None or due.at > context.at:
+    if due is None or due.at > context.at or due.command.announces:
         return after
     following = lifecycle.decide_due(after, attrs.evolve(due, at=context.at), context.now)
-    return following.after.changed({"version": after.version}) if following.collected == "nothing" else after
+    # What has an entry of its own to write is not passed through.
+    told = following.collected != "nothing" or following.charge != NO_CHARGE or following.served_unpaid
+    return after if told else following.after.changed({"version": after.version})
 
 
 def _reminders(
@@ -260,17 +274,18 @@ def _reminders(
 def hold(row: Transition[Any], decision: Decision, context: Context[Any]) -> Decision:
     """A charge that is not made because several fell due at once: its period becomes a debt that waits for an operator.
 
-    A row that bills no period (a retry) is passed over.
+    A retry is passed over, also one that would bring service back with a new period.
     """
     context = context.leading_to(decision.after.state)
     before = decision.before
     changes: dict[str, Any] = {"attempted_on": context.today}
-    if decision.billed is not None:
+    if decision.owed_if_unpaid is not None:
         dates = {
             name: getattr(decision.after, name)
             for name in ("state", "since", "until", "causes", "interrupted", *_DATES)
         }
-        changes = dates | {"arrears": (*before.arrears, *_debts(decision.charge, context.today, held=True))}
+        debts = _debts(decision.charge, context.today, held=True)
+        changes = dates | _credited(before, decision.charge) | {"arrears": (*before.arrears, *debts)}
     after = before.changed({**changes, "version": before.version + 1})
     return attrs.evolve(
         decision, after=after, declined=None, event="held", collected="nothing", settlements=(), reminders=()

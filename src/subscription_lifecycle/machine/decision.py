@@ -11,7 +11,7 @@ import attrs
 from subscription_lifecycle.errors import PaymentDeclined
 from subscription_lifecycle.model import validation
 from subscription_lifecycle.model.actor import Actor
-from subscription_lifecycle.model.charge import Charge, InvoiceLine, Reminder, Settlement, Submitted, Terms
+from subscription_lifecycle.model.charge import Charge, InvoiceLine, Reminder, Settlement, Submitted, Terms, without
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.entry import Entry, Event, changes_between
 from subscription_lifecycle.model.money import Money
@@ -97,6 +97,12 @@ class Decision:
     def terms(self) -> Terms:
         """The charge, however it is collected, and the next billing date if the money comes."""
         return Terms(self.charge.due(self.before.currency), self.after.next_billing_date)
+
+    @property
+    def owed_if_unpaid(self) -> BillingPeriod | None:
+        """The billed period that becomes a debt if the money does not come; none where a decline bills nothing."""
+        spared = self.declined is not None and self.declined.cycles == self.before.cycles
+        return None if spared else self.billed
 
     def apply(self, outcome: PaymentOutcome | None = None, *, reference: str = "payment") -> Applied | AwaitingPayment:
         """What follows. Pure: nothing is stored and no money moves.
@@ -227,12 +233,17 @@ class Decision:
             charge=self.charge if self.charge.lines or self.charge.forgives or self.charge.credits else None,
             terms=self.terms,
             payment=payment,
-            billed=self.billed if applied or event == "held" or (event == "declined" and self.declined) else None,
+            billed=self._billed_by(event),
             served_unpaid=self.served_unpaid if applied else (),
             forgiven=self.charge.forgives if applied else (),
             invoice_lines=self._invoice_lines(version) if applied else (),
         )
         return after, entry
+
+    def _billed_by(self, event: Event) -> BillingPeriod | None:
+        if event == "applied":
+            return self.billed
+        return self.owed_if_unpaid if event == "held" or (event == "declined" and self.declined) else None
 
     def _invoice_lines(self, version: int) -> tuple[InvoiceLine, ...]:
         if self.collected != "invoice":
@@ -259,9 +270,11 @@ def onto(base: Subscription, before: Subscription, after: Subscription) -> Subsc
     """What a decision changes, made to a snapshot that learnt of other money while the payment was open.
 
     Debts, refunds and settlements that came or went meanwhile stay so; credit adds up; all else is as decided, but
-    a state that is left when nothing is owed is not left while such a debt remains.
+    a state that is left when nothing is owed is not left while such a debt remains, and one that was entered meanwhile
+    keeps the deadline it was given.
     """
     changes: dict[str, Any] = {}
+    entered = base.state == after.state != before.state
     owing = base.state.settled == after.state and any(debt not in before.arrears for debt in base.arrears)
     for field in attrs.fields(Subscription):
         old, new, now = getattr(before, field.name), getattr(after, field.name), getattr(base, field.name)
@@ -269,16 +282,15 @@ def onto(base: Subscription, before: Subscription, after: Subscription) -> Subsc
             continue
         if owing and field.name in ("state", "since", "until"):
             continue
+        if entered and field.name in ("since", "until"):
+            continue
         if now == old or field.name not in ("arrears", "refunds", "settlements", "submitted", "credit"):
             changes[field.name] = new
         elif field.name == "credit":
             zero = Money.zero(before.currency)
             changes["credit"] = (now or zero) + (new or zero) - (old or zero) or None
         else:
-            changes[field.name] = (
-                *(item for item in now if item not in old or item in new),
-                *(item for item in new if item not in old),
-            )
+            changes[field.name] = (*without(now, without(old, new)), *without(new, old))
     return base.changed(changes) if changes else base
 
 

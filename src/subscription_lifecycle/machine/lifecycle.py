@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -138,8 +138,12 @@ class Lifecycle(Choosing):
         return tuple(self._action(current, command, by, now, facts) for command in self.commands if not command.creates)
 
     def access(self, subscription: Subscription, *, at: datetime) -> Access:
-        """What users may reach at that instant; counts what is due and not yet done, and a due charge as paid."""
-        return self.access_in(self.projected(subscription, at), at)
+        """What users may reach at that instant, also where the sweep is late.
+
+        A renewal that is due counts as paid; a retry of what was declined before counts as declined again.
+        """
+        projected = self._projected(subscription, validation.instant("at", at), _as_before)
+        return self.access_in(projected, at)
 
     def access_in(self, subscription: Subscription, at: datetime) -> Access:
         """What a snapshot gives access to at that instant, as it stands."""
@@ -151,12 +155,20 @@ class Lifecycle(Choosing):
 
     def projected(self, subscription: Subscription, now: datetime) -> Subscription:
         """As `at`, with a charge that is due taken as paid: what a sweep in time would most likely have left."""
-        now = validation.instant("now", now)
-        for _ in range(MOST_STEPS):
+        return self._projected(subscription, validation.instant("now", now), lambda charge: charge.after)
+
+    def _projected(
+        self, subscription: Subscription, now: datetime, charged: Callable[[Decision], Subscription]
+    ) -> Subscription:
+        charges: list[Decision] = []
+        while len(charges) < MOST_STEPS:
             caught = self.catch_up(subscription, now)
-            if caught.charge is None:
+            if caught.charge is None or caught.due is None:
                 return caught.subscription
-            subscription = caught.charge.after
+            if self._stands_still(charges, caught.due):
+                break
+            charges.append(caught.charge)
+            subscription = charged(caught.charge)
         raise self._restless(subscription)
 
     def due(self, subscription: Subscription) -> Due | None:
@@ -188,7 +200,8 @@ class Lifecycle(Choosing):
 
         One charge that is due is left to be made. Where another falls due behind it, policy `catch_up` says whether
         it is made all the same ("each"), held so that only the last is made ("latest"), or both are held ("hold"). A
-        retry with anything due behind it is passed over, unless each charge is made.
+        retry with anything but an announcement due behind it is passed over; where each charge is made, only one that
+        another retry follows.
         """
         subscription = self.known(subscription)
         steps: list[Decision] = []
@@ -202,11 +215,9 @@ class Lifecycle(Choosing):
             step = take(self, due.row, context)
             if step.collected == "capture":
                 held = hold(due.row, step, context)
-                catch_up = context.policy.catch_up
-                alone = catch_up == "each" or not self._falls_due_behind(held, now)
-                if alone and (catch_up == "latest" or not holding):
+                if self._is_made(held, context, now, holding=holding):
                     return CaughtUp(subscription, tuple(steps), step, due)
-                holding = holding or step.billed is not None
+                holding = holding or step.owed_if_unpaid is not None
                 step = held
             step = step.settled()
             steps.append(step)
@@ -237,18 +248,23 @@ class Lifecycle(Choosing):
         count = len(self.states) + 1
         return len(steps) >= count and steps[-count].at == due.at
 
-    def _falls_due_behind(self, held: Decision, now: datetime) -> bool:
-        """Behind a renewal only another charge counts, behind a retry anything does."""
+    def _is_made(self, held: Decision, context: Context[Any], now: datetime, *, holding: bool) -> bool:
+        """Whether a charge that is due is made, and not held or passed over."""
+        each, latest = context.policy.catch_up == "each", context.policy.catch_up == "latest"
+        if held.owed_if_unpaid is None:
+            return not self._falls_due_behind(held, now, _a_retry if each else _anything) and (not holding or latest)
+        return each or ((latest or not holding) and not self._falls_due_behind(held, now, _a_bill))
+
+    def _falls_due_behind(self, held: Decision, now: datetime, what: Callable[[Decision], bool | None]) -> bool:
         subscription = held.after
         for _ in range(MOST_STEPS):
             due = self._next_due(self.known(subscription), by=now)
             if due is None:
                 return False
-            if held.billed is None and not due.command.announces:
-                return True
             step = self.decide_due(subscription, due, now)
-            if step.collected == "capture" and step.billed is not None:
-                return True
+            found = what(step)
+            if found is not None:
+                return found
             subscription = step.after
         raise self._restless(subscription)
 
@@ -325,3 +341,27 @@ class Lifecycle(Choosing):
 
     def _restless(self, subscription: Subscription) -> DefinitionError:
         return DefinitionError((f"{self.name}: the due rows of {subscription.state} never come to rest.",))
+
+
+# -- what may fall due behind a charge; None: look on
+
+
+def _a_bill(step: Decision) -> bool | None:
+    return True if step.collected == "capture" and step.owed_if_unpaid is not None else None
+
+
+def _anything(step: Decision) -> bool | None:
+    return None if step.command.announces else True
+
+
+def _a_retry(step: Decision) -> bool | None:
+    """Another one in the same state: the card is not asked twice at once for the same debt."""
+    if step.collected == "capture":
+        return step.owed_if_unpaid is None
+    return None if step.after.state == step.before.state else False
+
+
+def _as_before(charge: Decision) -> Subscription:
+    if charge.declined is None or charge.owed_if_unpaid is not None:
+        return charge.after
+    return charge.declined

@@ -33,7 +33,7 @@ from subscription_lifecycle.model.subscription import Subscription
 if TYPE_CHECKING:
     from subscription_lifecycle.machine.lifecycle import Lifecycle
 
-__all__ = ["Stretch", "Timeline", "TimelineTotals", "drawn_up"]
+__all__ = ["Stretch", "Timeline", "TimelineTotals", "drawn_up", "led_to"]
 
 T = TypeVar("T")
 
@@ -82,9 +82,7 @@ class Timeline:
         moments: list[Moment | RefusedCommand] = []
         after: Subscription | None = None
         for entry in entries:
-            found: dict[str, Any] = {name: change.after for name, change in entry.changes.items()}
-            found["version"] = entry.version
-            after = lifecycle.known(Subscription(**found) if after is None else after.changed(found))
+            after = led_to(lifecycle, after, entry)
             moments.append(Moment(entry, after, lifecycle.access(after, at=entry.recorded_at)))
         if after is None or not isinstance(moments[0], Moment):
             raise InvalidValue("entries", "there are none", "Pass a whole history.")
@@ -183,6 +181,13 @@ class Timeline:
             yield f"money: {', '.join(parts)}"
         if self.subscription is not None and self.subscription.arrears:
             yield f"owed at the end: {self.subscription.owed}"
+
+
+def led_to(lifecycle: Lifecycle, before: Subscription | None, entry: Entry) -> Subscription:
+    """The snapshot that an entry leads to."""
+    found: dict[str, Any] = {name: change.after for name, change in entry.changes.items()}
+    found["version"] = entry.version
+    return lifecycle.known(Subscription(**found) if before is None else before.changed(found))
 
 
 def drawn_up(

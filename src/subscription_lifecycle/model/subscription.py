@@ -59,10 +59,11 @@ class ScheduledPause:
 
 @attrs.frozen
 class LastPause:
-    """Its first local day, and how many periods had been billed by then."""
+    """Its first local day, how many periods had been billed by then, and the day it was asked to end on."""
 
     since: date
     cycles: int
+    until: date | None = None
 
 
 @attrs.frozen

@@ -13,6 +13,7 @@ from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.policy import ResumeRule
 from subscription_lifecycle.model.schedule import BillingPeriod, BillingSchedule
+from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.standard.causes import PAUSE
 from subscription_lifecycle.standard.commands import Reactivate
 from subscription_lifecycle.standard.states import ACTIVE, PAST_DUE, SCHEDULED, TRIALING
@@ -21,8 +22,10 @@ __all__ = [
     "advanced",
     "advanced_or_restarted",
     "after_the_pause",
+    "begins_anew",
     "extended",
     "first_day_without_service",
+    "goes_on_billing",
     "new_term",
     "next_period",
     "next_term",
@@ -43,6 +46,8 @@ __all__ = [
 ]
 
 AnyCommand = Context[Command]
+
+_BILLED = (ACTIVE, PAST_DUE, TRIALING, SCHEDULED)
 
 
 def next_period(context: AnyCommand) -> BillingDates:
@@ -74,17 +79,30 @@ def restarted(context: AnyCommand) -> BillingDates:
 
 def unchanged_or_restarted(context: AnyCommand) -> BillingDates:
     """As policy `recovery` says: the date stays, or a new period begins."""
-    return restarted(context) if context.policy.recovery == "restart" else unchanged(context)
+    return restarted(context) if begins_anew(context) else unchanged(context)
 
 
 def advanced_or_restarted(context: AnyCommand) -> BillingDates:
     """As policy `recovery` says: the next date of the schedule, or a new period."""
-    return restarted(context) if context.policy.recovery == "restart" else advanced(context)
+    return restarted(context) if begins_anew(context) else advanced(context)
 
 
 def today_or_restarted(context: AnyCommand) -> BillingDates:
     """As policy `recovery` says: the next renewal runs today, or a new period is bought."""
-    return restarted(context) if context.policy.recovery == "restart" else renews_today(context)
+    return restarted(context) if begins_anew(context) else renews_today(context)
+
+
+def begins_anew(context: AnyCommand) -> bool:
+    """Whether paying what is owed after service went off buys a new period: policy says so and the plan has one left.
+
+    Who only pays what is owed, with recurring billing off, buys none; nor who has paid for the period that runs.
+    """
+    subscription, cycles = context.subscription, context.subscription.plan.cycles
+    if context.policy.recovery != "restart" or (cycles is not None and subscription.cycles >= cycles):
+        return False
+    wanted = subscription.recurring_billing or isinstance(context.command, Reactivate)
+    over = context.today >= subscription.next_billing_date
+    return wanted and (over or any(debt.period.end > context.today for debt in subscription.arrears))
 
 
 def advanced(context: AnyCommand) -> BillingDates:
@@ -96,7 +114,7 @@ def advanced(context: AnyCommand) -> BillingDates:
 
 def renews_today(context: AnyCommand) -> BillingDates:
     """Where billing goes on, a new schedule from today whose first renewal runs next; elsewhere nothing changes."""
-    if context.target not in (ACTIVE, PAST_DUE, TRIALING, SCHEDULED):
+    if context.target not in _BILLED:
         return unchanged(context)
     return BillingDates(context.subscription.schedule.restarted(context.today), context.today)
 
@@ -113,22 +131,34 @@ def trial_extended(context: AnyCommand) -> BillingDates:
 
 def after_the_pause(context: AnyCommand) -> BillingDates:
     """As policy `resume` says. What ended meanwhile, with recurring billing off, is over today."""
-    subscription, rule = context.subscription, resume_rule(context)
+    subscription, rule, days = context.subscription, resume_rule(context), paused_days(context)
     schedule, date, today = subscription.schedule, subscription.next_billing_date, context.today
+    if not days:
+        return unchanged(context)
     if rule == "move":
-        moved = date + timedelta(days=paused_days(context))
-        return unchanged(context) if moved == date else BillingDates(schedule.restarted(moved), moved)
-    if not subscription.recurring_billing and max(date, subscription.term_end) <= today:
-        return BillingDates(schedule.restarted(today), today)
+        moved = date + timedelta(days=days)
+        return BillingDates(schedule.restarted(moved), moved)
+    if not goes_on_billing(subscription):
+        return unchanged(context) if today < date else BillingDates(schedule.restarted(today), today)
     if rule == "restart":
         by_clock = context.row.due is not None
         return BillingDates(schedule.restarted(today), today) if by_clock else restarted(context)
     if today < date:
         return unchanged(context)
-    if rule == "keep":
+    if rule == "keep" or context.policy.served_unpaid == "owed":
         return advanced(context)
-    end = schedule.next_date(after=today)
-    return BillingDates(schedule, end, None, (BillingPeriod(today, end),))
+    # A period that begins today is ahead as a whole: its renewal runs.
+    end = today if schedule.is_date(today) else schedule.next_date(after=today)
+    served = () if end == today else (BillingPeriod(today, end),)
+    return BillingDates(schedule, end, None, served)
+
+
+def goes_on_billing(subscription: Subscription) -> bool:
+    """Whether another period is to be billed: recurring billing or the term goes on, and the plan has periods left."""
+    cycles = subscription.plan.cycles
+    if cycles is not None and subscription.cycles >= cycles:
+        return False
+    return subscription.recurring_billing or subscription.next_billing_date < subscription.term_end
 
 
 def resume_rule(context: AnyCommand) -> ResumeRule:
@@ -189,19 +219,24 @@ def next_term_when_over(context: AnyCommand) -> tuple[date, date]:
 
 
 def term_after_the_pause(context: AnyCommand) -> tuple[date, date]:
-    """Where the dates moved, the term has as many periods left as before; else it stays while it lasts."""
-    subscription, dates = context.subscription, context.dates
-    if resume_rule(context) == "move":
-        if dates.next_billing_date == subscription.next_billing_date:
-            return same(context)
-        left = len(_periods(subscription.schedule, subscription.next_billing_date, subscription.term_end))
-        ends = dates.schedule.nth_after(dates.next_billing_date, left) if left else dates.next_billing_date
-        return subscription.term_start, ends
-    if dates.next_billing_date == context.today:
-        return context.today, context.today
-    if dates.next_billing_date <= subscription.term_end and dates.schedule == subscription.schedule:
+    """As many instalments are left as before where the dates moved or a period was bought; else it stays, if it can."""
+    subscription, dates, today = context.subscription, context.dates, context.today
+    end = dates.next_billing_date
+    if end == subscription.next_billing_date and dates.schedule == subscription.schedule:
         return same(context)
-    return _term_from(context, context.today)
+    if end == today and not goes_on_billing(subscription) and resume_rule(context) != "move":
+        return today, today
+    if dates.schedule != subscription.schedule:
+        first = end if dates.billed is None else dates.billed.start
+        left = len(_periods(subscription.schedule, subscription.next_billing_date, subscription.term_end))
+        if left:
+            begun = subscription.term_start if resume_rule(context) == "move" else today
+            return begun, dates.schedule.nth_after(first, left)
+        if resume_rule(context) == "move":
+            return subscription.term_start, end
+    elif end <= subscription.term_end:
+        return same(context)
+    return (today, today) if end == today else _term_from(context, today)
 
 
 def trial_term(context: AnyCommand) -> tuple[date, date]:
@@ -211,13 +246,13 @@ def trial_term(context: AnyCommand) -> tuple[date, date]:
 
 def term_as_recovered(context: AnyCommand) -> tuple[date, date]:
     """A new period begins a new term."""
-    if context.policy.recovery == "restart":
+    if begins_anew(context):
         return next_term(context)
     return term_from_today(context)
 
 
 def term_from_today(context: AnyCommand) -> tuple[date, date]:
     """Where billing begins anew today, so does the term: it is over until the renewal has run."""
-    if context.dates.next_billing_date != context.today:
+    if context.dates.next_billing_date != context.today or context.target not in _BILLED:
         return same(context)
     return context.today, context.today

@@ -6,12 +6,19 @@ from datetime import date, timedelta
 
 from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.machine.transition import nothing
+from subscription_lifecycle.model.actor import Role
 from subscription_lifecycle.model.calendar import local_day
-from subscription_lifecycle.model.charge import NO_CHARGE, Charge, ChargeLine, Debt, without
+from subscription_lifecycle.model.charge import NO_CHARGE, Charge, ChargeLine, Debt, Settlement
 from subscription_lifecycle.model.command import Command, SettlePayment
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.schedule import BillingPeriod
-from subscription_lifecycle.standard.billing_dates import first_day_without_service, resume_rule
+from subscription_lifecycle.standard.billing_dates import (
+    begins_anew,
+    first_day_without_service,
+    goes_on_billing,
+    paused_days,
+    resume_rule,
+)
 from subscription_lifecycle.standard.commands import ReportInvoice
 from subscription_lifecycle.standard.states import ACTIVE, PAST_DUE
 
@@ -61,9 +68,11 @@ def rest_of_period(context: AnyCommand) -> Charge:
 
 
 def all_owed(context: AnyCommand) -> Charge:
-    """Every debt, oldest first."""
-    debts = context.subscription.arrears
-    return Charge(tuple(ChargeLine("arrears", debt.amount, debt.period) for debt in debts), settles=debts)
+    """Every debt, oldest first; the clock asks for none that waits for an operator."""
+    by_clock = Role.CLOCK in context.by.roles
+    held = tuple(debt for debt in context.subscription.arrears if debt.held and by_clock)
+    debts = tuple(debt for debt in context.subscription.arrears if debt not in held)
+    return Charge(tuple(ChargeLine("arrears", debt.amount, debt.period) for debt in debts), settles=debts, holds=held)
 
 
 def what_it_pays(context: Context[SettlePayment]) -> Charge:
@@ -109,49 +118,70 @@ def recharge(context: AnyCommand) -> Charge:
     for paid in context.subscription.settlements:
         if paid.refunded is None or paid.refunded_from is None or paid.period.end <= context.today:
             continue
-        start = max(first_day_without_service(context), paid.period.start)
+        start = max(first_day_unserved(context), paid.period.start)
         refunded = (paid.period.end - paid.refunded_from).days
         amount = by_days(context, paid.refunded, (paid.period.end - start).days, refunded)
-        lines.append(ChargeLine("recharge", amount, BillingPeriod(start, paid.period.end)))
+        if amount:
+            lines.append(ChargeLine("recharge", amount, BillingPeriod(start, paid.period.end)))
     return Charge(tuple(lines))
 
 
 def arrears_after_hold(context: AnyCommand) -> Charge:
     """As `arrears`; where policy `recovery` restarts, periods that service went off in are let go of."""
-    if context.policy.recovery == "keep":
-        return arrears(context)
-    return _unserved_forgiven(context, arrears(context))
+    return _without_unserved(context, arrears(context)) if begins_anew(context) else arrears(context)
 
 
 def owed_after_hold(context: AnyCommand) -> Charge:
     """As `all_owed`; where policy `recovery` restarts, periods that service went off in are let go of."""
-    if context.policy.recovery == "keep":
-        return all_owed(context)
-    return _unserved_forgiven(context, all_owed(context))
+    return _without_unserved(context, all_owed(context)) if begins_anew(context) else all_owed(context)
 
 
-def _unserved_forgiven(context: AnyCommand, charge: Charge) -> Charge:
+def _without_unserved(context: AnyCommand, charge: Charge) -> Charge:
+    """What the charge does with debts that were served; the others are let go of."""
     subscription = context.subscription
     off = context.today if subscription.since is None else local_day(subscription.since, subscription.time_zone)
-    served = tuple(debt for debt in charge.settles if debt.period.end <= off)
-    lines = tuple(ChargeLine("arrears", debt.amount, debt.period) for debt in served)
-    let_go = without(subscription.arrears, served)
-    return Charge(lines, settles=served, forgives=let_go)
+    let_go = tuple(debt for debt in subscription.arrears if debt.period.end > off)
+    settled = tuple(debt for debt in charge.settles if debt not in let_go)
+    return Charge(
+        tuple(ChargeLine("arrears", debt.amount, debt.period) for debt in settled),
+        settles=settled,
+        holds=tuple(debt for debt in charge.holds if debt not in let_go),
+        forgives=(*let_go, *(debt for debt in charge.forgives if debt not in let_go)),
+    )
 
 
 def price_of_resuming(context: AnyCommand) -> Charge:
     """The period that is bought, if one is; paid days that the pause took become credit where they do not move."""
     charge = one_period(context)
-    if resume_rule(context) == "move" or not days_become_credit(context):
+    if resume_rule(context) == "move" or not days_become_credit(context) or not paused_days(context):
         return charge
     begun, until = first_day_without_service(context), context.today if kept_ahead(context) else date.max
     lost = [
         (paid, (min(until, paid.period.end) - max(begun, paid.period.start)).days)
-        for paid in context.subscription.settlements
+        for paid in paid_from(context, begun)
         if paid.refunded is None
     ]
     parts = [by_days(context, paid.amount, days, paid.period.days) for paid, days in lost if days > 0]
-    return charge + Charge(credits=sum(parts, Money.zero(context.subscription.currency)))
+    return charge + Charge(credits=sum(parts, Money.zero(context.subscription.currency))) if parts else charge
+
+
+def paid_from(context: AnyCommand, day: date) -> tuple[Settlement, ...]:
+    """The settlements; of a subscription that was adopted, what was paid for before that is not over on the day: no
+    payment of ours, but paid all the same."""
+    subscription = context.subscription
+    if subscription.settlements:
+        return subscription.settlements
+    if subscription.paid_through <= day or subscription.trial_end == subscription.paid_through:
+        return ()
+    whole = subscription.schedule.period_containing(subscription.paid_through - timedelta(days=1))
+    period = BillingPeriod(whole.start, min(whole.end, subscription.paid_through))
+    return (Settlement(period, by_days(context, subscription.price, period.days, whole.days)),)
+
+
+def first_day_unserved(context: AnyCommand) -> date:
+    """The first day of a pause whose days are given back; else today."""
+    given_back = resume_rule(context) == "move" or days_become_credit(context)
+    return first_day_without_service(context) if given_back else context.today
 
 
 def days_become_credit(context: AnyCommand) -> bool:
@@ -162,7 +192,8 @@ def days_become_credit(context: AnyCommand) -> bool:
 def kept_ahead(context: AnyCommand) -> bool:
     """The period that was paid for goes on."""
     subscription = context.subscription
-    return resume_rule(context) != "restart" and context.today < subscription.next_billing_date
+    restarts = resume_rule(context) == "restart" and goes_on_billing(subscription) and paused_days(context)
+    return not restarts and context.today < subscription.next_billing_date
 
 
 def unserved_days(context: AnyCommand) -> Charge:

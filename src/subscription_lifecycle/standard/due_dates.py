@@ -10,11 +10,13 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 from subscription_lifecycle.machine.guard import Context
-from subscription_lifecycle.model.calendar import days_after, start_of_day
+from subscription_lifecycle.model.calendar import days_after, local_day, start_of_day
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.model.subscription import Subscription
+from subscription_lifecycle.standard.billing_dates import first_day_without_service
 from subscription_lifecycle.standard.causes import PAUSE, PROVIDER
+from subscription_lifecycle.standard.commands import Pause, PauseAsScheduled
 from subscription_lifecycle.standard.states import (
     ACTIVE,
     CANCELLED,
@@ -82,16 +84,23 @@ def _converts(subscription: Subscription) -> bool:
 
 
 def date_of_cancellation(subscription: Subscription, policy: Policy) -> datetime | None:
-    """The day a cancellation was asked for."""
-    return None if subscription.cancellation is None else _begins(subscription, subscription.cancellation.on)
+    """The day a cancellation was asked for; once service is back, if that is later."""
+    if subscription.cancellation is None:
+        return None
+    asked = _begins(subscription, subscription.cancellation.on)
+    return asked if subscription.since is None else max(asked, subscription.since)
 
 
 def date_of_pause(subscription: Subscription, policy: Policy) -> datetime | None:
-    """The day a pause was asked for; once service is in good standing again, if that is later."""
-    if subscription.pause is None:
+    """The day a pause was asked for; the day service is in good standing again, if that is later and some of it is
+    left. None where service ends before."""
+    pause, ends = subscription.pause, _last_day_of(subscription)
+    if pause is None or (ends is not None and ends <= pause.on):
         return None
-    asked = _begins(subscription, subscription.pause.on)
-    return asked if subscription.since is None else max(asked, subscription.since)
+    day = pause.on
+    if subscription.since is not None:
+        day = max(day, local_day(subscription.since, subscription.time_zone))
+    return None if pause.until is not None and pause.until <= day else _begins(subscription, day)
 
 
 def deadline(subscription: Subscription, policy: Policy) -> datetime | None:
@@ -110,18 +119,31 @@ def next_retry(subscription: Subscription, policy: Policy) -> datetime | None:
     if method is not None and method == subscription.declined_method and policy.after_hard_decline == "stop":
         return None
     last = max(oldest, subscription.attempted_on or oldest)
-    days = (oldest + timedelta(days=count) for count in policy.retry_after)
-    following = next((day for day in days if day > last), None)
-    return None if following is None else _begins(subscription, following)
+    days = [day for count in policy.retry_after if (day := oldest + timedelta(days=count)) > last]
+    if not days:
+        return None
+    if subscription.since is None:
+        return _begins(subscription, days[0])
+    # Days that passed while a block stood are made good once, when it is lifted.
+    missed = [day for day in days if _begins(subscription, day) <= subscription.since]
+    return subscription.since if missed else _begins(subscription, days[0])
 
 
 def next_retry_without_service(subscription: Subscription, policy: Policy) -> datetime | None:
     """As `next_retry`, after service went off and before the deadline; behind the billing date only while it recurs."""
-    due, until = next_retry(subscription, policy), subscription.until
-    if due is None or subscription.since is None or (until is not None and due >= _begins(subscription, until)):
+    since, until = subscription.since, subscription.until
+    if since is None:
+        return None
+    # Days that passed before service went off are over.
+    went_off = local_day(since, subscription.time_zone)
+    if _begins(subscription, went_off) == since:
+        went_off -= timedelta(days=1)
+    last = max(went_off, subscription.attempted_on or went_off)
+    due = next_retry(subscription.changed({"attempted_on": last}), policy)
+    if due is None or (until is not None and due >= _begins(subscription, until)):
         return None
     passed = due >= _begins(subscription, subscription.next_billing_date)
-    return None if due < subscription.since or (passed and not subscription.recurring_billing) else due
+    return due if subscription.recurring_billing or not passed else None
 
 
 def end_of_retries_that_disables(subscription: Subscription, policy: Policy) -> datetime | None:
@@ -180,7 +202,9 @@ def cancelled_window(context: AnyCommand) -> date | None:
 
 
 def retries(context: AnyCommand) -> date | None:
-    """The days of retries, from the oldest debt."""
+    """The days of retries, from the oldest debt; none where they end nothing."""
+    if context.policy.when_retries_end == "keep":
+        return None
     kept = context.subscription.until if context.subscription.state == PAST_DUE else None
     oldest = _oldest_debt(context.subscription) or context.today
     return kept or min(oldest, context.today) + timedelta(days=context.policy.retry_days)
@@ -188,10 +212,7 @@ def retries(context: AnyCommand) -> date | None:
 
 def end_of_service(context: AnyCommand) -> date | None:
     """In ACTIVE, where recurring billing is off: a cancellation that was asked for, or the term's end."""
-    subscription, cycles = context.subscription, context.subscription.plan.cycles
-    if cycles is not None and subscription.cycles + (context.dates.billed is not None) >= cycles:
-        return context.dates.next_billing_date
-    return None if subscription.recurring_billing else _last_day(context)
+    return _last_period(context) if context.subscription.recurring_billing else _last_day(context)
 
 
 def end_of_service_now(context: AnyCommand) -> date | None:
@@ -200,8 +221,15 @@ def end_of_service_now(context: AnyCommand) -> date | None:
 
 
 def no_end_of_service(context: AnyCommand) -> date | None:
-    """As recurring billing goes on; another state's deadline stays."""
-    return None if context.target == ACTIVE else context.subscription.until
+    """As recurring billing goes on; another state's deadline stays. The plan's last period ends service all the same."""
+    return _last_period(context) if context.target == ACTIVE else context.subscription.until
+
+
+def _last_period(context: AnyCommand) -> date | None:
+    """The end of the plan's last period, once that one was billed."""
+    cycles = context.subscription.plan.cycles
+    billed = context.subscription.cycles + (context.dates.billed is not None)
+    return None if cycles is None or billed < cycles else context.dates.next_billing_date
 
 
 def deadline_if_settled(context: AnyCommand) -> date | None:
@@ -215,15 +243,31 @@ def _last_day(context: AnyCommand) -> date:
     asked = when if isinstance(when, date) else None
     scheduled = context.subscription.cancellation
     days = [term_end, *([asked] if asked else []), *([scheduled.on] if scheduled else [])]
+    cycles = context.subscription.plan.cycles
+    if cycles is not None:
+        left = cycles - context.subscription.cycles - (context.dates.billed is not None)
+        billed_until = context.dates.next_billing_date
+        days.append(context.dates.schedule.nth_after(billed_until, left) if left > 0 else billed_until)
     return min(days)
 
 
 def resume_date(context: AnyCommand) -> date:
     """The day a pause was asked to end on, or the last that policy allows."""
-    subscription, paused = context.subscription, context.subscription.paused
-    asked = getattr(context.command, "until", None) or (subscription.pause and subscription.pause.until)
-    begun = paused.since if paused is not None and PAUSE in subscription.causes else context.today
+    subscription, command = context.subscription, context.command
+    asked, begun = None, context.today
+    if PAUSE in subscription.causes:
+        begun, paused = first_day_without_service(context), subscription.paused
+        asked = None if paused is None else paused.until
+    if isinstance(command, Pause):
+        asked = command.until
+    elif isinstance(command, PauseAsScheduled) and subscription.pause is not None:
+        asked = subscription.pause.until
     return asked or begun + timedelta(days=context.policy.pause_days)
+
+
+def retries_after_the_pause(context: AnyCommand) -> date | None:
+    """The days of retries, from today: while it was paused nobody was asked to pay."""
+    return context.today + timedelta(days=context.policy.retry_days)
 
 
 def extended_trial(context: AnyCommand) -> date:
@@ -234,11 +278,13 @@ def extended_trial(context: AnyCommand) -> date:
 def deadline_it_had(context: AnyCommand) -> date | None:
     """The deadline of the state that is returned to; before deletion never less than a day that is still to come."""
     subscription, held = context.subscription, context.subscription.held_until
+    if another_block_stands(context):
+        return None
     match context.target:
         case state if state == ACTIVE:
             return end_of_service(context)
         case state if state == PAST_DUE:
-            return held or retries(context)
+            return held or (retries_after_the_pause(context) if subscription.state == PAUSED else retries(context))
         case state if state == PAUSED:
             return max(held or resume_date(context), context.today)
         case state if state in (TRIALING, SCHEDULED):
@@ -251,6 +297,13 @@ def deadline_it_had(context: AnyCommand) -> date | None:
             return held if held is not None and held > context.today else disabled_window(context)
         case _:
             return subscription.until
+
+
+def another_block_stands(context: AnyCommand) -> bool:
+    """Whether the clock is held still when the row's own cause is lifted: by one as strong as the provider's block."""
+    causes = context.subscription.causes
+    lifted = context.row.lifts or causes[:1]
+    return any(cause.rank <= PROVIDER.rank for cause in causes if cause not in lifted)
 
 
 def deadline_of_the_state(context: AnyCommand) -> date | None:

@@ -55,10 +55,12 @@ from subscription_lifecycle.standard.due_dates import (
 )
 from subscription_lifecycle.standard.effects import (
     choose_payment_method,
+    forget_what_was_scheduled,
     give_back_a_payment,
     give_back_the_rest,
     owe_the_invoice,
     owe_what_was_paid,
+    retry_another_method,
     settle_the_invoice,
 )
 from subscription_lifecycle.standard.groups import (
@@ -109,7 +111,7 @@ COLLECTION = (
     Transition(Disable, PAST_DUE, DISABLED, case=NON_PAYMENT, adds=NON_PAYMENT, guards=[is_due],
                due=end_of_retries_that_disables, until=disabled_window),
     Transition(CancelForNonPayment, PAST_DUE, CANCELLED, adds=DUNNING, guards=[is_due],
-               due=end_of_retries_that_cancels, until=cancelled_window),
+               due=end_of_retries_that_cancels, until=cancelled_window, effects=[forget_what_was_scheduled]),
     Transition(PayArrears, (ACTIVE, PAST_DUE), ACTIVE, guards=PAYING, charge=all_owed, until=end_of_service,
                effects=[choose_payment_method]),
     Transition(PayArrears, (PAUSED, EXPIRED, CANCELLED), SAME_STATE, guards=PAYING, charge=all_owed),
@@ -157,5 +159,5 @@ COLLECTION = (
                effects=[give_back_a_payment]),
     Transition(ChangePaymentMethod, (*RUNNING, EXPIRED), SAME_STATE,
                guards=[may_manage_billing, *METHOD, arrears_are_not_put_on_an_invoice],
-               effects=[choose_payment_method], interrupts=True),
+               effects=[choose_payment_method, retry_another_method], interrupts=True),
 )

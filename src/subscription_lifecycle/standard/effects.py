@@ -17,19 +17,30 @@ from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.schedule import BillingPeriod
 from subscription_lifecycle.model.subscription import LastPause, ScheduledCancellation, ScheduledPause, Subscription
 from subscription_lifecycle.standard.billing_dates import first_day_without_service, paused_days, resume_rule
-from subscription_lifecycle.standard.charges import by_days, days_become_credit, kept_ahead, paid_by, price_of
+from subscription_lifecycle.standard.causes import PAUSE
+from subscription_lifecycle.standard.charges import (
+    by_days,
+    days_become_credit,
+    first_day_unserved,
+    kept_ahead,
+    paid_by,
+    paid_from,
+    price_of,
+)
 from subscription_lifecycle.standard.commands import (
     Cancel,
     Correct,
     Notify,
     Pause,
+    PauseAsScheduled,
     Refund,
     ReportInvoice,
     SetRecurringBilling,
 )
+from subscription_lifecycle.standard.due_dates import another_block_stands
 from subscription_lifecycle.standard.limits import first_day_of_pause
 from subscription_lifecycle.standard.notices import what_is_to_come
-from subscription_lifecycle.standard.states import ACTIVE, PAST_DUE
+from subscription_lifecycle.standard.states import ACTIVE, PAST_DUE, PAUSED
 
 AnyCommand = Context[Command]
 Changes = Mapping[str, Any]
@@ -40,14 +51,25 @@ def choose_payment_method(context: AnyCommand) -> Changes:
     return {"payment_method": context.payment_method}
 
 
+def retry_another_method(context: AnyCommand) -> Changes:
+    """The next retry asks it; days that passed while none could be asked are over."""
+    subscription, today = context.subscription, context.today
+    return {"attempted_on": max(subscription.attempted_on or today, today)} if subscription.arrears else {}
+
+
+def forget_what_was_scheduled(context: AnyCommand) -> Changes:
+    """Service ended before: a cancellation or a pause to come is withdrawn."""
+    return {"cancellation": None, "pause": None}
+
+
 def set_recurring_billing(context: Context[SetRecurringBilling]) -> Changes:
     """As asked; a scheduled cancellation is withdrawn when it goes on."""
     return {"recurring_billing": True, "cancellation": None} if context.command.on else {"recurring_billing": False}
 
 
 def end_recurring_billing(context: AnyCommand) -> Changes:
-    """Cancelling switches recurring billing off, and nothing else ever does by itself."""
-    return {"recurring_billing": False, "cancellation": None}
+    """Cancelling switches recurring billing off, and nothing else ever does by itself; a pause to come is withdrawn."""
+    return {"recurring_billing": False, "cancellation": None, "pause": None}
 
 
 def schedule_cancellation(context: Context[Cancel]) -> Changes:
@@ -76,11 +98,11 @@ def _refund(context: AnyCommand, refund: str) -> Changes:
         return {}
     subscription = context.subscription
     settlements, credit = [], subscription.credit or Money.zero(subscription.currency)
-    unserved = first_day_without_service(context)
+    unserved = first_day_unserved(context)
     # One refund a payment, whatever it had paid for: gateways know a refund by its payment.
     going_back: dict[str, Money] = {}
-    for paid in subscription.settlements or _paid_elsewhere(context):
-        if paid.refunded is not None or paid.period.end <= context.today:
+    for paid in paid_from(context, unserved):
+        if paid.refunded is not None or paid.period.end <= unserved:
             settlements.append(paid)
             continue
         start = paid.period.start if refund == "full" else max(unserved, paid.period.start)
@@ -98,16 +120,6 @@ def _refund(context: AnyCommand, refund: str) -> Changes:
         "credit": credit or None,
         "paid_through": min([subscription.paid_through, *(max(day, context.today) for day in given_back)]),
     }
-
-
-def _paid_elsewhere(context: AnyCommand) -> tuple[Settlement, ...]:
-    """What was paid for before the subscription was adopted: no payment of ours, but paid all the same."""
-    subscription = context.subscription
-    if subscription.paid_through <= context.today or subscription.trial_end == subscription.paid_through:
-        return ()
-    whole = subscription.schedule.period_containing(subscription.paid_through - timedelta(days=1))
-    period = BillingPeriod(whole.start, min(whole.end, subscription.paid_through))
-    return (Settlement(period, by_days(context, subscription.price, period.days, whole.days)),)
 
 
 def _by_gateway(paid: Settlement, amount: Money) -> Money:
@@ -161,13 +173,34 @@ def withdraw_the_pause(context: AnyCommand) -> Changes:
 
 def remember_the_pause(context: AnyCommand) -> Changes:
     """When it began, and in which billed period."""
-    return {"paused": LastPause(context.today, context.subscription.cycles), "pause": None}
+    subscription, command = context.subscription, context.command
+    scheduled = subscription.pause if isinstance(command, PauseAsScheduled) else None
+    until = command.until if isinstance(command, Pause) else scheduled and scheduled.until
+    return {"paused": LastPause(context.today, subscription.cycles, until), "pause": None}
+
+
+def know_the_pause(context: AnyCommand) -> Changes:
+    """Of one that is brought in paused: since when."""
+    subscription = context.subscription
+    if PAUSE not in subscription.causes or subscription.paused is not None:
+        return {}
+    until = subscription.until if subscription.state == PAUSED else subscription.held_until
+    return {"paused": LastPause(first_day_without_service(context), subscription.cycles, until)}
+
+
+def choose_another_end(context: Context[Pause]) -> Changes:
+    """The pause goes on until another day."""
+    begun, cycles = first_day_without_service(context), context.subscription.cycles
+    paused = context.subscription.paused or LastPause(begun, cycles)
+    return {"paused": attrs.evolve(paused, until=context.command.until)}
 
 
 def give_the_days_back(context: AnyCommand) -> Changes:
     """Where the dates move, what was paid for moves with them; else the days that became credit, or were given up."""
     subscription, begun, days = context.subscription, first_day_without_service(context), paused_days(context)
     touched = [paid for paid in subscription.settlements if paid.period.end > begun]
+    if not days:
+        return {}
     if resume_rule(context) == "move":
         moved = timedelta(days=days)
         settlements = [
@@ -175,10 +208,21 @@ def give_the_days_back(context: AnyCommand) -> Changes:
             for paid in touched
         ]
         later = subscription.paid_through + moved if subscription.paid_through > begun else subscription.paid_through
-        return {"settlements": tuple(settlements), "paid_through": later}
-    if kept_ahead(context) and not days_become_credit(context):
+        if subscription.arrears and context.row.due is None and context.policy.arrears == "collect":
+            later = context.dates.next_billing_date
+        return {"settlements": tuple(settlements), "paid_through": later} | _dunning_begins(context)
+    if kept_ahead(context):
+        settlements = [_to_come(context, paid) for paid in touched] if days_become_credit(context) else touched
+        return {"settlements": tuple(settlements)} | _dunning_begins(context)
+    given_up = {} if context.dates.billed else {"paid_through": min(subscription.paid_through, context.today)}
+    return {"settlements": ()} | given_up | _dunning_begins(context)
+
+
+def _dunning_begins(context: AnyCommand) -> Changes:
+    """What came to be owed while nobody was asked for it falls due as the clock resumes service."""
+    if context.row.due is None or not context.subscription.arrears:
         return {}
-    return {"settlements": tuple(_to_come(context, paid) for paid in touched if kept_ahead(context))}
+    return {"arrears": tuple(attrs.evolve(debt, since=context.today) for debt in context.subscription.arrears)}
 
 
 def _to_come(context: AnyCommand, paid: Settlement) -> Settlement:
@@ -216,12 +260,13 @@ def announce(context: Context[Notify]) -> Changes:
 
 def hold_the_clock(context: AnyCommand) -> Changes:
     """While a block stands, the deadline of the state it left waits."""
-    return {"held_until": context.subscription.until}
+    subscription = context.subscription
+    return {"held_until": subscription.held_until if subscription.until is None else subscription.until}
 
 
 def release_the_clock(context: AnyCommand) -> Changes:
-    """The block is lifted."""
-    return {"held_until": None}
+    """The last block is lifted."""
+    return {} if another_block_stands(context) else {"held_until": None}
 
 
 def owe_the_period(context: AnyCommand) -> Changes:

@@ -10,8 +10,10 @@ from subscription_lifecycle.model.actor import Role
 from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.policy import Policy
-from subscription_lifecycle.standard.causes import PAUSE
-from subscription_lifecycle.standard.commands import ExtendTrial, Pause, Reactivate
+from subscription_lifecycle.standard.billing_dates import after_the_pause, begins_anew, first_day_without_service
+from subscription_lifecycle.standard.causes import LAPSED, NON_PAYMENT, PAUSE
+from subscription_lifecycle.standard.commands import ExtendTrial, Pause, Reactivate, Resume
+from subscription_lifecycle.standard.states import SCHEDULED, TRIALING
 
 AnyCommand = Context[Command]
 
@@ -30,6 +32,9 @@ def _support(policy: Policy) -> Iterable[Role]:
 )
 def notice_is_given(context: AnyCommand) -> bool:
     if not context.policy.notice_days or context.by.roles & context.policy.support_roles:
+        return True
+    if context.subscription.state in (SCHEDULED, TRIALING):
+        # Who tries it out, or waits for it to begin, would have to pay to be allowed to leave.
         return True
     when = getattr(context.command, "when", "term_end")
     last = context.today if when == "now" else context.subscription.term_end if isinstance(when, str) else when
@@ -53,10 +58,14 @@ def cycles_are_left(context: AnyCommand) -> bool:
     allowed_roles=_support,
 )
 def reactivation_is_in_time(context: AnyCommand) -> bool:
-    days, since = context.policy.reactivation_days, context.subscription.since
-    if days is None or since is None or context.by.roles & context.policy.support_roles:
+    subscription, days = context.subscription, context.policy.reactivation_days
+    if days is None or subscription.since is None or context.by.roles & context.policy.support_roles:
         return True
-    return context.today <= local_day(since, context.subscription.time_zone) + timedelta(days=days)
+    ended = local_day(subscription.since, subscription.time_zone)
+    if subscription.cause == LAPSED:
+        # It ended when it expired, which was before it lapsed.
+        ended = min(ended, subscription.next_billing_date)
+    return context.today <= ended + timedelta(days=days)
 
 
 @guard(
@@ -66,7 +75,10 @@ def reactivation_is_in_time(context: AnyCommand) -> bool:
     reads_command=True,
 )
 def period_is_kept_or_refused(context: Context[Reactivate]) -> bool:
-    return not context.command.keep_or_refuse or context.today < context.subscription.next_billing_date
+    kept = context.today < context.subscription.next_billing_date
+    if context.subscription.cause == NON_PAYMENT:
+        kept = kept and not begins_anew(context)
+    return kept or not context.command.keep_or_refuse
 
 
 @guard(
@@ -104,11 +116,13 @@ def nothing_is_owed(context: AnyCommand) -> bool:
     "pause.again",
     "It was paused in this billing period already.",
     remedy="Wait for the next period, or ask support.",
+    reads_command=True,
     allowed_roles=_support,
 )
-def pause_is_the_first_of_the_period(context: AnyCommand) -> bool:
-    paused = context.subscription.paused
-    first = paused is None or paused.cycles < context.subscription.cycles
+def pause_is_the_first_of_the_period(context: Context[Pause]) -> bool:
+    subscription, paused = context.subscription, context.subscription.paused
+    first = paused is None or paused.cycles < subscription.cycles
+    first = first or first_day_of_pause(context) >= subscription.next_billing_date
     return first or bool(context.by.roles & context.policy.support_roles)
 
 
@@ -121,7 +135,15 @@ def pause_is_the_first_of_the_period(context: AnyCommand) -> bool:
 def pause_is_to_come(context: Context[Pause]) -> bool:
     subscription = context.subscription
     on = first_day_of_pause(context)
-    return context.today < on and (subscription.recurring_billing or on < subscription.term_end)
+    ends = max(subscription.next_billing_date, subscription.term_end)
+    cycles = subscription.plan.cycles
+    if cycles is not None and subscription.cycles >= cycles:
+        ends = subscription.next_billing_date
+    elif subscription.recurring_billing:
+        ends = date.max
+    if subscription.cancellation is not None:
+        ends = min(ends, subscription.cancellation.on)
+    return context.today < on < ends
 
 
 @guard(
@@ -139,8 +161,8 @@ def pause_is_short_enough(context: Context[Pause]) -> bool:
 def first_day_of_pause(context: Context[Pause]) -> date:
     """The local day from which service is to be interrupted, or was."""
     subscription, when = context.subscription, context.command.when
-    if subscription.paused is not None and PAUSE in subscription.causes:
-        return subscription.paused.since
+    if PAUSE in subscription.causes:
+        return first_day_without_service(context)
     if isinstance(when, date):
         return when
     return context.today if when == "now" else subscription.next_billing_date
@@ -148,6 +170,19 @@ def first_day_of_pause(context: Context[Pause]) -> date:
 
 def _latest_resumption(context: Context[Pause]) -> date:
     return first_day_of_pause(context) + timedelta(days=context.policy.pause_days)
+
+
+@guard(
+    "resume.payment_method",
+    "There is something to pay and no payment method.",
+    remedy="Give a payment method.",
+    reads_command=True,
+)
+def resuming_can_be_paid(context: Context[Resume]) -> bool:
+    if context.payment_method is not None or not context.subscription.price:
+        return True
+    bills = after_the_pause(context).billed is not None
+    return not bills and (not context.subscription.arrears or context.policy.arrears != "collect")
 
 
 @guard("pause.none", "No pause is asked for.", remedy="There is nothing to withdraw.")

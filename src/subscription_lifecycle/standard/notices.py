@@ -10,7 +10,7 @@ from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.model.state import Access
 from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.standard.causes import PROVIDER
-from subscription_lifecycle.standard.due_dates import billing_date, end_of_term
+from subscription_lifecycle.standard.due_dates import billing_date, deadline, end_of_term
 
 
 def _billing_date(subscription: Subscription, policy: Policy) -> date | None:
@@ -34,12 +34,15 @@ def _card_expiry(subscription: Subscription, policy: Policy) -> date | None:
 
 
 def _rung(subscription: Subscription, policy: Policy) -> date | None:
-    """The first rung below the last that was announced, of this debt."""
+    """The first rung below the last that was announced, of this debt; of those that passed during a block, the last."""
     oldest, told = _oldest(subscription), subscription.noticed.get("dunning")
-    if oldest is None:
+    if oldest is None or subscription.cause == PROVIDER:
         return None
     days = (oldest + timedelta(days=step.days) for step in policy.dunning)
-    return next((day for day in days if told is None or told < oldest or day > told), None)
+    below = [day for day in days if told is None or told < oldest or day > told]
+    since, zone = subscription.since, subscription.time_zone
+    passed = [day for day in below if since is not None and start_of_day(day, zone) <= since]
+    return passed[-1] if passed else next(iter(below), None)
 
 
 _TO_COME: Mapping[str, Callable[[Subscription, Policy], date | None]] = {
@@ -89,6 +92,12 @@ def before_expiry(subscription: Subscription, policy: Policy) -> datetime | None
 def before_deletion(subscription: Subscription, policy: Policy) -> datetime | None:
     """As many days before it is deleted as policy says."""
     return _days_before("deletion", subscription, policy)
+
+
+def deadline_announced(subscription: Subscription, policy: Policy) -> datetime | None:
+    """The promised end of the state; where policy says that it is announced, not before it was."""
+    announced = "deletion" not in policy.notices or subscription.noticed.get("deletion") == subscription.until
+    return deadline(subscription, policy) if announced else None
 
 
 def before_card_expiry(subscription: Subscription, policy: Policy) -> datetime | None:

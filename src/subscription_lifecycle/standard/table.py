@@ -92,6 +92,7 @@ from subscription_lifecycle.standard.effects import (
     end_the_trial,
     extend_the_trial,
     hold_the_clock,
+    know_the_pause,
     owe_the_period,
     refund_as_asked,
     refund_as_scheduled,
@@ -129,6 +130,7 @@ from subscription_lifecycle.standard.notices import (
     before_expiry,
     before_renewal,
     before_trial_end,
+    deadline_announced,
     next_rung,
 )
 from subscription_lifecycle.standard.pausing import (
@@ -164,7 +166,8 @@ BEGINNING = (
                until=deadline_it_had),
     Transition(Start, SCHEDULED, TRIALING, case="trial", guards=[may_manage_billing, *METHOD], until=deadline_it_had,
                claims=one_trial_per_plan),
-    Transition(Adopt, LIVING, SAME_STATE, guards=[may_support], until=deadline_of_the_state),
+    Transition(Adopt, LIVING, SAME_STATE, guards=[may_support], until=deadline_of_the_state,
+               effects=[know_the_pause]),
 )
 
 TRIAL = (
@@ -197,8 +200,9 @@ RENEWAL = (
     Transition(Disable, EXPIRED, DISABLED, case=LAPSED, adds=LAPSED, guards=[is_due], due=deadline,
                until=disabled_window),
     Transition(Delete, DISABLED, DELETED, cause=(LAPSED, NON_PAYMENT), guards=[may_manage_billing_or_is_due],
-               due=deadline, interrupts=True),
-    Transition(Delete, CANCELLED, DELETED, guards=[may_manage_billing_or_is_due], due=deadline, interrupts=True),
+               due=deadline_announced, interrupts=True),
+    Transition(Delete, CANCELLED, DELETED, guards=[may_manage_billing_or_is_due], due=deadline_announced,
+               interrupts=True),
     Transition(Delete, DISABLED, DELETED, cause=PROVIDER, guards=[may_support], interrupts=True),
     Transition(Delete, (*RUNNING, EXPIRED), DELETED, guards=[may_manage_billing], interrupts=True,
                effects=[end_recurring_billing]),

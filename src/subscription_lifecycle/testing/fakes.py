@@ -16,6 +16,8 @@ from subscription_lifecycle.model.payment import (
     ActionRequired,
     Captured,
     CaptureRequest,
+    ChargebackReversed,
+    ChargedBack,
     Declined,
     PaymentOutcome,
     Processing,
@@ -178,7 +180,7 @@ class FakeGateway:
 
     def void(self, reference: str, /) -> bool:
         with self._lock:
-            if isinstance(self.ledger.get(reference), Captured):
+            if isinstance(self.ledger.get(reference), Captured | ChargedBack | ChargebackReversed):
                 return False
             self.ledger[reference] = Declined("voided", retryable=False, gateway_id=f"ch_{reference}")
             return True

@@ -21,12 +21,13 @@ from subscription_lifecycle.adapters.memory import MemoryStore
 from subscription_lifecycle.errors import LifecycleError, Refused
 from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.model.actor import SYSTEM, Actor
+from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.payment import Captured, ChargebackReversed, ChargedBack, Declined, PaymentOutcome
 from subscription_lifecycle.model.payment_method import PaymentMethod
 from subscription_lifecycle.ports import Store, Stored
-from subscription_lifecycle.standard.commands import Cancel, Reactivate, Refund
+from subscription_lifecycle.standard.commands import Cancel, Pause, Reactivate, Refund, Resume
 from subscription_lifecycle.testing import laws as every
 from subscription_lifecycle.testing import strategies
 from subscription_lifecycle.testing.fakes import FakeClock, FakeGateway
@@ -68,6 +69,7 @@ class LifecycleMachine(RuleBasedStateMachine):
         self.keys = 0
         self.last: tuple[Command, Actor, str] | None = None
         self.customers_only = True
+        self.disputes: dict[str, bool] = {}
         self.broken = False
         self.snapshots: Snapshots = ()
 
@@ -105,6 +107,30 @@ class LifecycleMachine(RuleBasedStateMachine):
         if late:
             self.clock.advance(hours=1)
         self._give(Reactivate(method), strategies.ALICE, f"back-{self.keys}")
+
+    @rule(
+        begins=st.sampled_from(("now", "now", "period_end", 1, 9)),
+        days=st.none() | st.integers(1, 40),
+        hours=st.none() | st.sampled_from((0, 5, 30, 150, 700)),
+        method=st.none() | strategies.payment_methods,
+    )
+    def pause_and_come_back(self, begins: Any, days: int | None, hours: int | None, method: Any) -> None:
+        """Now or later, for a time or until it is enough, and perhaps back before."""
+        if Pause not in self.commands:
+            return
+        subscription = self._stored().subscription
+        today = local_day(self.clock(), subscription.time_zone)
+        first = today + timedelta(days=begins) if isinstance(begins, int) else today
+        until = None if days is None else max(first, today) + timedelta(days=days)
+        if begins == "period_end" and days is not None:
+            until = subscription.next_billing_date + timedelta(days=days)
+        self.keys += 1
+        when = first if isinstance(begins, int) else begins
+        self._give(Pause(when, until), strategies.ALICE, f"pause-{self.keys}")
+        if hours is not None:
+            if len(self.snapshots) < LONG:
+                self.clock.advance(hours=hours)
+            self._give(Resume(method), strategies.ALICE, f"resume-{self.keys}")
 
     @rule()
     def repeat(self) -> None:
@@ -176,9 +202,8 @@ class LifecycleMachine(RuleBasedStateMachine):
         if not self._open_payments():
             return
         reference = self._open_payments()[-1]
-        taken = [capture.amount for capture in self.gateway.captures if capture.reference == reference]
-        captured = Captured(f"ch_{reference}", self.clock(), taken[0] if taken else None)
-        outcome = captured if paid else Declined("authentication_failed")
+        captured = Captured(f"ch_{reference}", self.clock(), self._taken(reference))
+        outcome = captured if paid or captured.amount else Declined("authentication_failed")
         self.gateway.report(reference, outcome)
         for _ in range(1 + twice):
             self.subs.report_payment(reference, outcome)
@@ -195,23 +220,44 @@ class LifecycleMachine(RuleBasedStateMachine):
         self.subs.report_payment(reference, outcome)
         self._check(f"report {outcome}", before, moved=moved)
 
-    @rule(data=st.data(), returned=st.sampled_from((None, "before", "after")), twice=st.booleans())
-    def the_bank_takes_it_back(self, data: st.DataObject, returned: str | None, twice: bool) -> None:
-        """A payment of the past is charged back, and perhaps that is undone; either may be heard of first."""
+    @rule(data=st.data(), returned=st.sampled_from((None, "before", "after")), stale=st.booleans(), twice=st.booleans())
+    def the_bank_takes_it_back(self, data: st.DataObject, returned: str | None, stale: bool, twice: bool) -> None:
+        """A payment is disputed, once or more, and perhaps that is undone; heard of in any order, perhaps twice."""
         paid = [capture.reference for capture in self.gateway.captures]
         if not paid:
             return
         before, moved = self._stored(), self._moved()
         reference = data.draw(st.sampled_from(paid), "reference")
-        dispute, undone = ChargedBack(f"dp_{reference}"), ChargebackReversed(f"dp_{reference}")
+        id = f"dp_{data.draw(st.integers(1, 2), 'dispute')}_{reference}"
+        self.disputes[id] = self.disputes.get(id, False) or returned is not None
+        dispute, undone = ChargedBack(id), ChargebackReversed(id)
         told: list[PaymentOutcome] = [dispute]
         if returned is not None:
             told.insert(1 if returned == "after" else 0, undone)
-        self.gateway.report(reference, dispute if returned is None else undone)
+        open_ones = [other for other, won in self.disputes.items() if other.endswith(reference) and not won]
+        self.gateway.report(reference, ChargedBack(open_ones[0]) if open_ones else undone)
+        if stale:
+            told.append(Captured(f"ch_{reference}", self.clock(), self._taken(reference)))
         for outcome in told * (1 + twice):
             self.subs.report_payment(reference, outcome)
         self.customers_only = False
         self._check(f"{' and '.join(str(outcome) for outcome in told)}", before, moved=moved)
+
+    @rule(data=st.data())
+    def it_comes_after_all(self, data: st.DataObject) -> None:
+        """What a bank declined, or could not collect, is captured later."""
+        ledger = self.gateway.ledger.items()
+        failed = [reference for reference, told in ledger if isinstance(told, Declined) and told.code != "voided"]
+        failed = [reference for reference in failed if self._taken(reference) is None]
+        if not failed:
+            return
+        before, moved = self._stored(), self._moved()
+        reference = data.draw(st.sampled_from(failed), "reference")
+        outcome = Captured(f"ch_{reference}", self.clock())
+        self.gateway.report(reference, outcome)
+        self.subs.report_payment(reference, outcome)
+        self.customers_only = False
+        self._check(f"after all {outcome}", before, moved=moved)
 
     @rule(data=st.data(), fails=st.booleans())
     def money_goes_back(self, data: st.DataObject, fails: bool) -> None:
@@ -283,6 +329,10 @@ class LifecycleMachine(RuleBasedStateMachine):
     def _open_payments(self) -> list[str]:
         ledger = self.gateway.ledger.items()
         return [reference for reference, outcome in ledger if not isinstance(outcome, Captured | Declined)]
+
+    def _taken(self, reference: str) -> Money | None:
+        taken = [capture.amount for capture in self.gateway.captures if capture.reference == reference]
+        return taken[0] if taken else None
 
     def _acts(self, by: Actor) -> None:
         if by not in (strategies.ALICE, strategies.NOBODY, strategies.STRANGER, SYSTEM):
@@ -372,4 +422,4 @@ def lifecycle_machine(
 
 
 def _for_people(kind: type[Command]) -> bool:
-    return kind.__name__ not in ("FailPayment", "SettlePayment", "CancelAsScheduled", "ReportInvoice")
+    return kind.__name__ not in ("FailPayment", "SettlePayment", "CancelAsScheduled", "ReportInvoice", "Notify")

@@ -88,10 +88,14 @@ def received(intent: Answer) -> Money:
 
 
 def dispute_outcome(kind: str, dispute: Answer) -> PaymentOutcome | None:
-    """What an event of a dispute tells of the payment's money; None: nothing has moved."""
-    if kind == "charge.dispute.funds_reinstated" or dispute["status"] == "won":
-        return ChargebackReversed(dispute["payment_intent"])
-    return ChargedBack(dispute["payment_intent"]) if takes_money(dispute) else None
+    """What an event of a dispute tells of the payment's money, by the dispute's own id; None: nothing has moved.
+
+    Of a dispute that was lost Stripe reinstates what had been refunded before, no more.
+    """
+    reinstated = kind == "charge.dispute.funds_reinstated" and dispute["status"] != "lost"
+    if reinstated or dispute["status"] == "won":
+        return ChargebackReversed(dispute["id"])
+    return ChargedBack(dispute["id"]) if takes_money(dispute) else None
 
 
 def takes_money(dispute: Answer) -> bool:

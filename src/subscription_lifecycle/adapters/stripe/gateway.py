@@ -287,8 +287,9 @@ class StripeGateway:
         outcome = outcome_of(intent)
         if isinstance(outcome, Captured) and intent["latest_charge"].get("disputed"):
             disputes = self.client.v1.disputes.list({"payment_intent": intent["id"]})
-            if any(takes_money(_json(dispute)) for dispute in disputes.auto_paging_iter()):
-                return ChargedBack(intent["id"])
+            for dispute in map(_json, disputes.auto_paging_iter()):
+                if takes_money(dispute):
+                    return ChargedBack(dispute["id"])
         return outcome
 
     # -- webhooks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import date, timedelta
 from fractions import Fraction
@@ -14,15 +14,28 @@ from subscription_lifecycle.errors import NotPossible
 from subscription_lifecycle.model.actor import SYSTEM
 from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.charge import Charge, Debt
-from subscription_lifecycle.model.command import FailPayment, FailRefund, SettlePayment
+from subscription_lifecycle.model.command import Command, FailPayment, FailRefund, SettlePayment
 from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.model.money import Money
+from subscription_lifecycle.model.payment import ChargebackReversed
 from subscription_lifecycle.model.schedule import BillingPeriod
 from subscription_lifecycle.model.state import Access
 from subscription_lifecycle.model.subscription import Subscription
-from subscription_lifecycle.standard.commands import Cancel, Correct, Disable, Enable, Reactivate, Refund
+from subscription_lifecycle.standard.causes import PAUSE
+from subscription_lifecycle.standard.commands import (
+    Cancel,
+    Correct,
+    Disable,
+    Enable,
+    Pause,
+    PauseAsScheduled,
+    Reactivate,
+    Refund,
+    Resume,
+)
 from subscription_lifecycle.testing.fakes import Capture
 from subscription_lifecycle.testing.law import law
+from subscription_lifecycle.testing.laws.pauses import first_days, resumptions
 from subscription_lifecycle.testing.step import Step
 
 
@@ -32,13 +45,19 @@ def money_adds_up(step: Step) -> None:
         return
     _captured_once(step)
     known = {entry.payment.reference: entry.payment for entry in step.history if entry.payment is not None}
+    lost = taken_by_banks(step.history)
+    # Where the gateway says it, as FakeGateway does.
+    ledger: Mapping[str, object] = getattr(step.gateway, "ledger", {})
     taken = [capture for capture in step.gateway.captures if capture.subscription == step.id]
     assert len({capture.reference for capture in taken}) == len(taken), "a payment was captured twice"
     for capture in taken:
         payment = known.get(capture.reference)
         assert payment is not None, f"{capture.reference} was captured and nobody knows"
-        here = payment.status in ("captured", "submitted", "mismatched") or payment.code == "charged_back"
-        assert here, f"{payment} was captured as {capture.amount}"
+        assert payment.status != "captured" or lost[capture.reference] <= 0, f"{payment} was taken back by the bank"
+        here = payment.status in ("captured", "submitted", "mismatched")
+        assert here or lost[capture.reference] > 0, f"{payment} was captured as {capture.amount}"
+        returned = isinstance(ledger.get(capture.reference), ChargebackReversed)
+        assert not returned or lost[capture.reference] <= 0, f"{payment} was given back by the bank"
         assert (payment.captured or payment.amount) == capture.amount, f"{payment} was captured as {capture.amount}"
     given = [refund for refund in step.gateway.refunds if refund.reference in known]
     # A refund may have been made and its confirmation lost: it is on record still, and asked for again.
@@ -47,10 +66,23 @@ def money_adds_up(step: Step) -> None:
     asked = refunds_asked(step.history)
     assert sum(refund.amount.minor for refund in given) + promised == asked.total(), "a refund was lost or doubled"
     _credit_is_explained(step)
-    _nothing_is_kept(step, taken)
+    _nothing_is_kept(step, taken, lost)
     for refund in given:
         paid = known[refund.reference]
         assert refund.amount <= (paid.captured or paid.amount), f"{refund} gives back more than was taken"
+
+
+def taken_by_banks(history: Iterable[Entry]) -> Counter[str]:
+    """The chargebacks that were not undone, by payment. A dispute, and its end, are one however often they are told."""
+    heard = {
+        (entry.payment.reference, entry.payment.code, entry.payment.gateway_id)
+        for entry in history
+        if entry.payment is not None
+    }
+    lost = Counter[str]()
+    for reference, code, _ in heard:
+        lost[reference] += {"charged_back": 1, "chargeback_reversed": -1}.get(code or "", 0)
+    return lost
 
 
 def _captured_once(step: Step) -> None:
@@ -105,26 +137,25 @@ def used_by_lines(history: Iterable[Entry]) -> Counter[str]:
     """What went into lines, in minor units by payment, less what was owed again when the money failed."""
     used = Counter[str]()
     for entry in history:
-        if entry.payment is None:
-            continue
-        reference, currency = entry.payment.reference, entry.payment.amount.currency
-        if entry.event == "applied" and entry.charge is not None:
-            used[reference] += entry.charge.due(currency).minor + _minor(entry.charge.received)
-        elif entry.event == "failed":
-            used[reference] -= sum(money.minor * count for (_, money), count in _debts_made(entry).items())
+        if entry.event == "failed" and isinstance(entry.command, FailPayment):
+            used[entry.command.reference] -= sum(
+                money.minor * count for (_, money), count in _debts_made(entry).items()
+            )
+        elif entry.payment is not None and entry.event == "applied" and entry.charge is not None:
+            due = entry.charge.due(entry.payment.amount.currency).minor
+            used[entry.payment.reference] += due + _minor(entry.charge.received)
     return used
 
 
-def _nothing_is_kept(step: Step, taken: Iterable[Capture]) -> None:
+def _nothing_is_kept(step: Step, taken: Iterable[Capture], lost: Counter[str]) -> None:
     """What was taken and is in no line goes back, unless a bank has it or an operator must look at it first."""
     used, back = used_by_lines(step.history), refunds_asked(step.history)
-    last, lost = dict[str, Entry](), Counter[str]()
+    last = dict[str, Entry]()
     for entry in step.history:
         if entry.payment is None:
             continue
         reference = entry.payment.reference
         last[reference] = entry
-        lost[reference] += {"charged_back": 1, "chargeback_reversed": -1}.get(entry.payment.code or "", 0)
         if isinstance(entry.command, SettlePayment):
             back[reference] += _credit_grown(entry)
     for capture in taken:
@@ -241,8 +272,11 @@ def service_is_paid(step: Step) -> None:
 def _prices(step: Step) -> dict[date, Fraction]:
     """What one day of each billed period costs."""
     prices: dict[date, Fraction] = {}
+    moved = {found.entry.version: found for found in resumptions(step)}
     for entry, snapshot in step.snapshots:
         period = entry.billed
+        if entry.version in moved:
+            prices |= moved[entry.version].prices(prices)
         if period is None:
             continue
         whole = snapshot.schedule.period_containing(period.start)
@@ -262,39 +296,55 @@ def _days_used(step: Step, prices: dict[date, Fraction]) -> set[date]:
 
 
 def _given_back(step: Step) -> int:
-    """Refunds and credit that cancellations gave, less credit that was used again as money."""
-    return sum(_given_back_by(entry) for entry in step.history if entry.event in ("applied", "held"))
+    """Refunds and credit that cancellations gave, and the credit for days that a pause took."""
+    made = [entry for entry in step.history if entry.event in ("applied", "held", "declined")]
+    credited = sum(_minor(entry.charge.credits) for entry in made if entry.charge is not None)
+    return credited + sum(_given_back_by(entry) for entry in made if entry.event != "declined")
 
 
 def _given_back_by(entry: Entry) -> int:
     before, after = entry.changes.get("settlements", ((), ()))
+    if PAUSE in (entry.changes.get("causes", ((), ()))[0] or ()):
+        # The days moved, or some are gone: nothing goes back with them.
+        after = [paid for paid in after if paid.refunded_from is not None]
     known = {(paid.period, paid.reference): paid.refunded for paid in before or ()}
     return sum(_minor(paid.refunded) - _minor(known.get((paid.period, paid.reference))) for paid in after)
 
 
 def _given_days(step: Step, prices: dict[date, Fraction]) -> Fraction:
-    """The day of a cancellation is refunded although it was begun: once in a billed period."""
+    """The day of a cancellation is refunded, and that of a pause moves, although it was begun: once in a period."""
     days = [
         local_day(entry.effective_at, snapshot.time_zone)
         for entry, snapshot in step.snapshots
         if isinstance(entry.command, Cancel) and "settlements" in entry.changes
     ]
+    days += first_days(step)
     full = sum(1 for entry in step.history if isinstance(entry.command, Cancel) and entry.command.refund == "full")
     policy = step.lifecycle.policy_of(step.subscription)
     most = max(prices.values(), default=Fraction(0))
     return sum((prices.get(day, Fraction(0)) for day in days), Fraction(0)) + full * policy.full_refund_days * most
 
 
-@law("cancel and reactivate, or block and lift, within a day leave state, dates, debts and money as they were")
+_WAYS_BACK: Mapping[type[Command], tuple[type[Command], ...]] = {
+    Cancel: (Reactivate,),
+    Disable: (Reactivate, Enable),
+    Pause: (Resume,),
+    PauseAsScheduled: (Resume,),
+}
+
+
+@law(
+    "cancel and reactivate, block and lift, or pause and resume within a day leave state, dates, debts and money as "
+    "they were"
+)
 def there_and_back(step: Step) -> None:
     found = list(step.snapshots)
     for number, (entry, _) in enumerate(found):
-        if not number or not isinstance(entry.command, Cancel | Disable) or "causes" not in entry.changes:
+        ways_back = _WAYS_BACK.get(type(entry.command))
+        if not number or ways_back is None or "causes" not in entry.changes:
             continue
         before, rest = found[number - 1][1], [pair for pair in found[number + 1 :] if pair[0].event != "refunded"]
-        back = [
-            pair for pair in rest[:2] if pair[0].event == "applied" and isinstance(pair[0].command, Reactivate | Enable)
-        ]
+        back = [pair for pair in rest[:2] if pair[0].event == "applied" and isinstance(pair[0].command, ways_back)]
         if not back or (back[0] is not rest[0] and rest[0][0].event != "attempted"):
             continue
         _is_back(step, entry, before, *back[0])
@@ -312,9 +362,12 @@ def _is_back(step: Step, left: Entry, before: Subscription, entry: Entry, after:
         "term_start",
         "term_end",
         "arrears",
-        "credit",
     ):
         assert getattr(after, field) == getattr(before, field), f"{entry.id}: {field} did not come back"
+    # What went back as money may be paid with credit that there was.
+    used = _minor(entry.charge.credit_used) if entry.charge else 0
+    credit = _minor(after.credit) + used - _credit_grown(left)
+    assert credit == _minor(before.credit), f"{entry.id}: credit did not come back"
     refunded = sum(paid.refunded.minor for paid in _newly_refunded(left))
     charged = sum(line.amount.minor for line in entry.charge.lines) if entry.charge else 0
     assert refunded == charged, f"{entry.id}: {refunded} went back and {charged} was charged again"

@@ -15,16 +15,22 @@ from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.model.schedule import BillingPeriod
 from subscription_lifecycle.model.state import Access
 from subscription_lifecycle.model.subscription import Subscription
-from subscription_lifecycle.standard.commands import Adopt, Correct
-from subscription_lifecycle.standard.states import CANCELLED, DISABLED
+from subscription_lifecycle.standard.commands import Adopt, Correct, Notify
+from subscription_lifecycle.standard.states import CANCELLED, DISABLED, PAUSED
 from subscription_lifecycle.testing.law import law
+from subscription_lifecycle.testing.laws.pauses import pauses_take_nothing, resumptions
 from subscription_lifecycle.testing.step import Step
 
 
 @law("billed periods never overlap; in one unbroken spell of service they touch; every gap has an entry naming why")
 def periods_tile(step: Step) -> None:
     billed = [(entry, entry.billed) for entry in step.history if entry.billed is not None]
+    restarted = [found for found in resumptions(step) if found.rule == "restart" and found.days]
     for (earlier, one), (later, two) in pairwise(billed):
+        for found in restarted:
+            # What is left of a period is given up where a pause ends in a new one.
+            if earlier.version < found.entry.version <= later.version and one.start < found.on < one.end:
+                one = BillingPeriod(one.start, found.on)
         assert one.end <= two.start, f"{earlier.id} billed {one}, {later.id} billed {two}"
         if one.end == two.start:
             continue
@@ -56,6 +62,7 @@ def dates_are_scheduled(step: Step) -> None:
 
 @law("each day of full access is billed, or a trial, a grace or served unpaid; without access the clock bills nothing")
 def service_is_covered(step: Step) -> None:
+    pauses_take_nothing(step)
     covered = _covered(step)
     for entry, snapshot, start, end in step.spells():
         if entry.billed is not None and entry.by == SYSTEM and entry.event in ("applied", "held"):
@@ -84,7 +91,7 @@ def _covered(step: Step) -> list[BillingPeriod]:
             found.append(BillingPeriod(date.min, snapshot.next_billing_date))
         if isinstance(entry.command, Correct) and "next_billing_date" in entry.changes:
             found.append(BillingPeriod(*entry.changes["next_billing_date"]))
-    return found
+    return found + [period for resumed in resumptions(step) for period in resumed.moved]
 
 
 @law("when the sweep runs never changes an answer, up to when it was written and what was held")
@@ -126,13 +133,14 @@ def promises_hold(step: Step) -> None:
     before: Subscription | None = None
     told: Entry | None = None
     for entry, snapshot in step.snapshots:
+        assert snapshot.state != PAUSED or snapshot.until is not None, f"{entry.id}: the pause never ends"
         if before is not None and entry.by == SYSTEM:
             if "until" in entry.changes and snapshot.state == before.state:
                 earlier, later = entry.changes["until"]
                 assert earlier is None or later is None or later >= earlier, f"{entry.id} moved {earlier} to {later}"
             if snapshot.state.final and before.causes and not before.state.final:
                 _was_announced(step, entry, before, told)
-        if "until" in entry.changes:
+        if "until" in entry.changes and not entry.command.announces:
             told = entry
         before = snapshot
 
@@ -147,3 +155,8 @@ def _was_announced(step: Step, ended: Entry, before: Subscription, told: Entry |
     least = local_day(told.recorded_at, before.time_zone) + timedelta(days=windows.get(before.state, 0))
     announced = told.recorded_at <= start_of_day(before.until, before.time_zone) and least <= before.until
     assert announced, f"{told.id} announced {before.until} on {told.recorded_at}: too late"
+    if "deletion" in policy.notices:
+        last = [entry for entry in step.history[: ended.version] if entry.command == Notify("deletion")][-1:]
+        assert before.noticed.get("deletion") == before.until, f"{ended.id} ends what nobody was told of"
+        days = (before.until - local_day(last[0].recorded_at, before.time_zone)).days
+        assert days >= policy.notices["deletion"], f"{last[0].id} told of {before.until} {days} days before"
