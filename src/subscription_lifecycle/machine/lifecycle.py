@@ -157,6 +157,17 @@ class Lifecycle(Choosing):
         """As `at`, with a charge that is due taken as paid: what a sweep in time would most likely have left."""
         return self._projected(subscription, validation.instant("now", now), lambda charge: charge.after)
 
+    def foreseen(self, subscription: Subscription, now: datetime, until: datetime) -> Subscription:
+        """As `projected` by now, and from then on as sweeps in time and charges that are paid will leave it."""
+        now, until = validation.instant("now", now), validation.instant("until", until)
+        subscription = self.projected(subscription, min(now, until))
+        for _ in range(MOST_STEPS):
+            due = self._next_due(self.known(subscription), by=until)
+            if due is None:
+                return subscription
+            subscription = self.projected(subscription, due.at)
+        raise self._restless(subscription)
+
     def _projected(
         self, subscription: Subscription, now: datetime, charged: Callable[[Decision], Subscription]
     ) -> Subscription:
@@ -355,10 +366,10 @@ def _anything(step: Decision) -> bool | None:
 
 
 def _a_retry(step: Decision) -> bool | None:
-    """Another one in the same state: the card is not asked twice at once for the same debt."""
+    """Another one for the same debts: the card is not asked for them twice at once."""
     if step.collected == "capture":
         return step.owed_if_unpaid is None
-    return None if step.after.state == step.before.state else False
+    return None if step.after.state == step.before.state and step.billed is None else False
 
 
 def _as_before(charge: Decision) -> Subscription:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import attrs
 
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.schedule import BillingPeriod
+
+T = TypeVar("T")
 
 Purpose = Literal["period", "arrears", "recharge"]
 
@@ -31,12 +33,12 @@ class Debt:
         return f"{self.amount} for {self.period}"
 
 
-def without(debts: Iterable[Debt], gone: Iterable[Debt]) -> tuple[Debt, ...]:
-    """The debts that are left. Two may be equal: each that is gone takes one away."""
-    left = list(debts)
-    for debt in gone:
-        if debt in left:
-            left.remove(debt)
+def without(items: Iterable[T], gone: Iterable[T]) -> tuple[T, ...]:
+    """What is left. Two debts may be equal: each that is gone takes one away."""
+    left = list(items)
+    for item in gone:
+        if item in left:
+            left.remove(item)
     return tuple(left)
 
 
