@@ -164,8 +164,18 @@ def _shared(kind: Any) -> Callable[[Any, Any], Any]:
     """A decoder of immutable values of which there are few: an equal document gives the same object."""
     decoder = _converter.get_structure_hook(kind)
     made = functools.lru_cache(1024)(lambda key: decoder(marshal.loads(key), kind))
-    # As bytes a document can be looked up, and 1 and true remain two things.
-    return lambda document, _: made(marshal.dumps(document))
+
+    def decode_shared(document: Any, _: Any) -> Any:
+        try:
+            # Bytes can be looked up, and keep 1 and true apart. The second format repeats whatever occurs twice, so
+            # that equal documents are equal bytes.
+            key = marshal.dumps(document, 2)
+        except ValueError:
+            # A mapping that is no plain dict.
+            return decoder(document, kind)
+        return made(key)
+
+    return decode_shared
 
 
 # -- several values: these hooks do what cattrs' own do for any iterable, and know that documents hold lists

@@ -138,8 +138,8 @@ def test_behind_the_billing_date_a_retry_renews_only_what_recurs(make_world: Mak
     world.recurring_billing(on=False)
     owing(world, "2024-03-20")
     with world.new_captures():
-        world.at("2024-05-20")
-    assert world.state == DISABLED
+        world.at("2024-06-09")
+    assert world.state == DELETED, "a retry that cannot be made is in the way of nothing"
 
 
 def test_from_invoices_nothing_is_retried(world: World) -> None:
@@ -397,7 +397,8 @@ def test_a_cancellation_for_non_payment_withdraws_the_one_that_was_asked_for(mak
     assert world.state == ACTIVE
 
 
-def test_a_scheduled_cancellation_waits_for_service_to_be_back(make_world: MakeWorld) -> None:
+def test_who_comes_back_after_the_day_of_a_cancellation_stays(make_world: MakeWorld) -> None:
+    """Disabled over that day: what is paid to come back is not paid for nothing."""
     world = make_world("2024-01-01", policy(retry_after=(7,)))
     world.start(A)
     world.at("2024-02-15")
@@ -405,10 +406,34 @@ def test_a_scheduled_cancellation_waits_for_service_to_be_back(make_world: MakeW
     owing(world, "2024-03-31")
     assert world.state == DISABLED
     world.at("2024-05-20T09:00")
-    world.reactivate()
+    with world.new_captures("27.74"):
+        world.reactivate()
+    world.at("2024-05-31")
+    assert (world.state, world.sub.cancellation, world.sub.until) == (ACTIVE, None, day("2025-01-01"))
+
+
+def test_a_cancellation_whose_day_passed_during_a_block_waits_until_it_is_lifted(make_world: MakeWorld) -> None:
+    world = begun(make_world(), plan=A)
+    world.done(Cancel(day("2024-03-10")))
+    world.at("2024-03-05")
+    world.done(Disable(PROVIDER), by=SUPPORT)
+    world.at("2024-03-20T09:00")
+    with world.new_captures():
+        world.done(Enable(), by=SUPPORT)
+        world.swept()
+    assert (world.state, str(world.sub.since)) == (CANCELLED, "2024-03-20 09:00:00+00:00")
+
+
+def test_brought_in_without_service_it_is_asked_on_the_next_day_only(make_world: MakeWorld) -> None:
+    """Days that were over before we knew it are not made up for."""
+    world = begun(make_world("2024-01-01", policy(retry_after=(2, 5, 15), retry_days=10)))
+    owing(world, "2024-03-12")
+    other = attrs.evolve(world.sub, id="other", attempted_on=day("2024-03-01"), version=0, recorded_at=None)
+    world.subs.adopt(other, by=SUPPORT, idempotency_key="adopt")
     world.swept()
-    effective = [entry.effective_at for entry in world.history]
-    assert effective == sorted(effective)
+    with world.new_captures("20.00", "20.00"):
+        world.at("2024-03-16")
+    assert len(world.subs.history("other")) == 3
 
 
 def test_they_end_in_nothing(make_world: MakeWorld) -> None:

@@ -629,3 +629,43 @@ def test_the_condition_is_named() -> None:
     assert Condition(PAUSED, PAUSE) in world.subs.lifecycle.conditions
     assert isinstance(world.refused(Reactivate(CARD)), NotPossible)
     assert world.preview(SetRecurringBilling(False)).after.until == world.sub.until
+
+
+@pytest.mark.parametrize("rule", ["move", "keep"])
+def test_what_a_bank_takes_back_while_resuming_is_open_does_not_come_back(rule: Any) -> None:
+    world = in_march(resume=rule, pause_credit=True)
+    february, march = (capture.reference for capture in world.gateway.captures[-2:])
+    world.at("2024-03-25")
+    world.subs.report_payment(february, ChargedBack("dp_1"))
+    world.gateway.require_action_next()
+    open_one = world.waits(Resume()).payment.reference
+    world.gateway.report(march, ChargedBack("dp_2"))
+    world.subs.report_payment(march, ChargedBack("dp_2"))
+    world.capture_arrives(open_one)
+    world.swept()
+    assert world.state == PAST_DUE
+    assert march not in {paid.reference for paid in world.sub.settlements}
+    assert world.sub.owed == euros(20)
+    world.done(Cancel("now", "prorated"))
+    world.swept()
+    assert world.refunded == []
+    assert world.sub.credit is None
+
+
+def test_the_clock_resumes_without_a_method() -> None:
+    world = in_march(resume="keep", until="2024-04-10")
+    brought = attrs.evolve(world.sub, id="other", version=0, payment_method=None)
+    world.subs.adopt(brought, by=SUPPORT, idempotency_key="adopt")
+    world.at("2024-04-10")
+    found = world.subs.get("other")
+    assert (found.state, found.owed, found.causes) == (PAST_DUE, euros("14.00"), ())
+
+
+@pytest.mark.parametrize("rule", ["keep", "restart"])
+def test_what_fell_due_meanwhile_is_held(rule: Any) -> None:
+    world = in_march(resume=rule, until="2024-04-10", pause_credit=True)
+    world.jump("2024-06-20")
+    report = world.swept()
+    assert report.held == ("sub",)
+    assert world.sub.credit == euros("7.74")
+    assert world.sub.owed == euros({"keep": "54.00", "restart": "60.00"}[rule])

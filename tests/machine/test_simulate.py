@@ -273,6 +273,30 @@ def test_a_debit_under_way_arrives_or_is_owed() -> None:
     assert open_still.totals["EUR"].under_way == Money(2_000, "EUR")
 
 
+def test_a_refund_waits_for_a_debit_that_was_under_way_before() -> None:
+    before = simulate(STANDARD, begun(BANK), until=at("2026-03-01"), payments=says(Processing("ch"))).subscription
+    assert before is not None
+    [debit] = before.submitted
+    timeline = simulate(STANDARD, before, until=ENDS, commands=[(at("2026-03-02"), Cancel("now", "full"), SAM)])
+    assert timeline.subscription is not None
+    assert [due.reference for due in timeline.subscription.refunds] == [debit.reference]
+    assert timeline.refunds == ()
+
+
+def test_what_the_clock_cannot_do_is_told_once_and_waits() -> None:
+    def facts(subscription: Subscription | None, command: Command) -> dict[str, Any]:
+        if isinstance(command, Renew):
+            raise InvalidValue("usage", "is not counted yet", "Wait.")
+        return {}
+
+    commands = [(at("2026-03-01"), Cancel("now"), NORA), (at("2026-03-02"), Cancel("now"), NORA)]
+    timeline = simulate(STANDARD, begun(), until=ENDS, commands=commands, facts=facts)
+    assert [(type(each.command), each.error.code) for each in timeline.refused] == [
+        (Renew, "invalid_value"), (Cancel, "refused"), (Cancel, "refused"),
+    ]  # fmt: skip
+    assert timeline.entries == ()
+
+
 def test_an_invoice_and_credit_are_charges_too() -> None:
     invoiced = simulate(STANDARD, begun(PaymentMethod.invoice(country="NL")), until=at("2026-03-01"))
     assert [(charge.outcome, charge.amount) for charge in invoiced.charges] == [("invoiced", Money(2_000, "EUR"))]
@@ -345,6 +369,14 @@ def test_a_table_that_never_comes_to_rest_is_an_error(monkeypatch: pytest.Monkey
         with pytest.raises(DefinitionError, match="never come to rest"):
             simulate(table, begun(), until=ENDS)
         assert days(simulate(table, begun(), until=at("2026-02-09"))) == []
+
+
+def test_a_charge_that_never_moves_its_day_has_no_projection() -> None:
+    more: dict[str, Any] = {"charge": one_period, "billing_date": next_period, "declined": PAST_DUE}
+    table = nagging(lambda s: at("2026-02-10"), target=ACTIVE, **more)
+    for ask in (table.projected, lambda s, now: table.access(s, at=now)):
+        with pytest.raises(DefinitionError, match="never come to rest"):
+            ask(begun(), at("2026-02-11"))
 
 
 def test_a_table_that_is_wrong_refuses_nothing() -> None:

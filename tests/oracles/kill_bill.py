@@ -104,7 +104,16 @@ def kill_bill(policy: Case | None) -> Lifecycle:
         )
     )
     lifecycle = lifecycle.replace(Start, SCHEDULED, case="trial", claims=None).extend(
-        Transition(Notify, CANCELLED, SAME_STATE, case="dunning", guards=[is_due], due=next_rung, effects=[announce]),
+        Transition(
+            Notify,
+            CANCELLED,
+            SAME_STATE,
+            case="dunning",
+            cause=DUNNING,
+            guards=[is_due],
+            due=next_rung,
+            effects=[announce],
+        ),
     )
     if cancels_at_the_end(policy):
         lifecycle = lifecycle.extend(

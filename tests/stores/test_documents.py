@@ -5,13 +5,15 @@ from __future__ import annotations
 import enum
 import json
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.stores import values
 
 from subscription_lifecycle import Actor, BillingPeriod, Command, Entry, InvalidValue, Money, Subscription
@@ -141,6 +143,45 @@ def test_a_field_that_an_earlier_version_did_not_know_has_its_default() -> None:
     assert decode(Subscription, document).metadata == {}
     with pytest.raises(InvalidValue, match="has no plan"):
         decode(Subscription, {name: value for name, value in document.items() if name != "plan"})
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [values.subscriptions(), values.entries, values.attempts, values.answers, values.decisions, values.outcomes,
+     values.payments, values.money, values.plans, values.schedules, values.methods, values.actors, values.debts,
+     values.charges, values.invoice_lines, values.terms],
+)  # fmt: skip
+@settings(max_examples=10)
+@given(data=st.data())
+def test_a_document_without_what_has_a_default_has_the_default(strategy: Any, data: st.DataObject) -> None:
+    """What an earlier version wrote lacks the fields that came later."""
+    value = data.draw(strategy)
+    kind = type(value)
+    document = encode(value)
+    for field in attrs.fields(attrs.resolve_types(kind)):
+        if field.default is attrs.NOTHING:
+            continue
+        earlier = {name: written for name, written in document.items() if name != field.name}
+        found = getattr(decode(kind, earlier), field.name)
+        default = {} if isinstance(field.default, attrs.Factory) else field.default
+        assert found == default, field.name
+
+
+def test_values_that_are_met_again_are_shared() -> None:
+    text = to_json(recorded_lives().writes[0].subscription)
+    first, second = from_json(Subscription, text), from_json(Subscription, text)
+    assert first is not second
+    assert first.plan is second.plan
+    # One and true are equal, and not the same.
+    assert decode(Money, {"format": 1, "type": "Money", "minor": 1, "currency": "EUR"}) == Money(1, "EUR")
+    with pytest.raises(InvalidValue):
+        decode(Money, {"format": 1, "type": "Money", "minor": True, "currency": "EUR"})
+
+
+def test_what_is_no_plain_dict_is_read_as_well() -> None:
+    subscription = recorded_lives().writes[0].subscription
+    document = encode(subscription)
+    assert decode(Subscription, document | {"plan": OrderedDict(document["plan"])}) == subscription
 
 
 def test_an_instant_is_written_in_utc() -> None:

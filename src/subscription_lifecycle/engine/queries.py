@@ -72,7 +72,7 @@ def as_of(lifecycle: Lifecycle, id: str, at: datetime, known_at: datetime | None
     if _payment_is_open(entries):
         return snapshot
     now = yield Now()
-    return lifecycle.projected(snapshot, at) if at > now else lifecycle.at(snapshot, at)
+    return lifecycle.foreseen(snapshot, now, at) if at > now else lifecycle.at(snapshot, at)
 
 
 def _payment_is_open(entries: Iterable[Entry]) -> bool:
@@ -115,10 +115,11 @@ def _projected(
 ) -> Flow[tuple[Subscription, Stored | None, datetime]]:
     """What the command would meet: a charge that is due first is taken as paid."""
     a_command(command)
-    instant: datetime = (yield Now()) if at is None else validation.instant("at", at)
+    now: datetime = yield Now()
+    instant = now if at is None else validation.instant("at", at)
     if not command.creates:
         stored = yield from loaded(validation.named("id", id), None)
-        return lifecycle.projected(stored.subscription, instant), stored, instant
+        return lifecycle.foreseen(stored.subscription, now, instant), stored, instant
     if (yield Load(validation.named("id", id), None)) is not None:
         raise AlreadyExists(id)
     return command.create(id, instant), None, instant

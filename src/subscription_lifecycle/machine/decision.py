@@ -284,13 +284,20 @@ def onto(base: Subscription, before: Subscription, after: Subscription) -> Subsc
             continue
         if entered and field.name in ("since", "until"):
             continue
+        if field.name == "paid_through":
+            new = min([new, *(debt.period.start for debt in without(base.arrears, before.arrears))])
         if now == old or field.name not in ("arrears", "refunds", "settlements", "submitted", "credit"):
             changes[field.name] = new
         elif field.name == "credit":
             zero = Money.zero(before.currency)
             changes["credit"] = (now or zero) + (new or zero) - (old or zero) or None
         else:
-            changes[field.name] = (*without(now, without(old, new)), *without(new, old))
+            came = without(new, old)
+            if field.name == "settlements":
+                # What a bank has taken back meanwhile is not paid for again by having moved.
+                gone = {paid.reference for paid in without(old, now)} - {None}
+                came = tuple(paid for paid in came if paid.reference not in gone)
+            changes[field.name] = (*without(now, without(old, new)), *came)
     return base.changed(changes) if changes else base
 
 

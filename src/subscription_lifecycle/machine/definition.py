@@ -283,11 +283,7 @@ class Definition:
     def _interruptible(self, rows: tuple[Transition[Any], ...]) -> tuple[State, ...]:
         """The states that some cause interrupts: where a return can lead. Under a cause, nothing is left anew."""
         without_cause = {
-            state
-            for row in rows
-            if row.adds is None
-            for state in (row.target, row.declined)
-            if state not in row.source
+            state for row in rows if row.adds is None for state in (row.target, row.declined) if state not in row.source
         }
         return tuple(
             state

@@ -120,19 +120,21 @@ class Policy:
     after_hard_decline: Literal["stop", "retry"] = attrs.field(
         default="stop", validator=validation.one_of("stop", "retry")
     )
-    """Whether a method that was declined for good is asked again; with "stop", only another method is."""
+    """Whether the clock asks a method again that was declined for good; with "stop", only another, from the next of its
+    days on."""
     dunning: tuple[DunningStep, ...] = attrs.field(default=(), validator=_ladder)
     """The ladder of effects while something is owed, timed from the oldest debt and not from the last run."""
     when_retries_end: FinalAction = attrs.field(
         default="disable", validator=validation.one_of("disable", "cancel", "keep")
     )
-    """Disabled for non-payment; cancelled for it, which only a new period leads out of; or past due for as long."""
+    """Disabled for non-payment; cancelled for it, with the cause DUNNING; or past due until it is paid, or until the
+    term ends with recurring billing off."""
     recovery: Literal["keep", "restart"] = attrs.field(default="keep", validator=validation.one_of("keep", "restart"))
     """The billing date when what is owed is paid after service went off: it stays (S27), or a new period begins and
     the periods without service are let go of. In grace it always stays."""
     catch_up: CatchUp = attrs.field(default="hold", validator=validation.one_of("each", "latest", "hold"))
-    """When more than one charge is due at once: make each; make the latest and hold the rest; or hold them all, as
-    debts that wait for an operator, and report them."""
+    """When more than one charge is due at once: make each, oldest first; make the latest and hold the rest; or hold
+    them all. What is held is a debt that waits for somebody to collect it, and is reported."""
 
     resume: ResumeRule = attrs.field(default="move", validator=validation.one_of("move", "keep", "restart", "advance"))
     """What a pause does to the dates: they move by its days, and the term's with them; they stay, and what is left of
@@ -147,9 +149,9 @@ class Policy:
     trial_extension_within: int = attrs.field(default=15, validator=_days)
     """In how many last days of a trial it can be extended."""
     notice_days: int = attrs.field(default=0, validator=_days)
-    """How many days before service ends a customer must say so; support need not."""
+    """How many days before paid service ends a customer must say so; support need not."""
     reactivation_days: int | None = attrs.field(default=None, validator=validation.optional(_days))
-    """For how many days after service ended it can be reactivated, if not until it is deleted."""
+    """For how many days after service ended it can be reactivated, if not until it is deleted. Support may later."""
     notices: Mapping[str, int] = attrs.field(
         factory=dict, converter=_counts, validator=_notices, hash=False
     )

@@ -61,6 +61,7 @@ from subscription_lifecycle.standard.claims import (
     one_trial_per_plan,
 )
 from subscription_lifecycle.standard.due_dates import (
+    another_block_stands,
     billing_date,
     billing_date_within_retries,
     cancelled_window,
@@ -117,6 +118,7 @@ from subscription_lifecycle.standard.effects import (
     schedule_the_pause,
     set_recurring_billing,
     settle_the_invoice,
+    withdraw_a_past_cancellation,
     withdraw_the_pause,
 )
 from subscription_lifecycle.standard.guards import (
@@ -191,6 +193,7 @@ __all__ = [
     "all_forgiven",
     "all_owed",
     "announce",
+    "another_block_stands",
     "arrears",
     "arrears_after_hold",
     "arrears_are_not_put_on_an_invoice",
@@ -327,5 +330,6 @@ __all__ = [
     "unserved_days",
     "what_is_to_come",
     "what_it_pays",
+    "withdraw_a_past_cancellation",
     "withdraw_the_pause",
 ]

@@ -130,7 +130,7 @@ def next_retry(subscription: Subscription, policy: Policy) -> datetime | None:
 
 
 def next_retry_without_service(subscription: Subscription, policy: Policy) -> datetime | None:
-    """As `next_retry`, after service went off and before the deadline; behind the billing date only while it recurs."""
+    """As `next_retry`, while service is off and before the deadline; behind the billing date only while it recurs."""
     since, until = subscription.since, subscription.until
     if since is None:
         return None
@@ -221,7 +221,7 @@ def end_of_service_now(context: AnyCommand) -> date | None:
 
 
 def no_end_of_service(context: AnyCommand) -> date | None:
-    """As recurring billing goes on; another state's deadline stays. The plan's last period ends service all the same."""
+    """As recurring billing goes on, the end of the plan's last period if it runs; another state's deadline stays."""
     return _last_period(context) if context.target == ACTIVE else context.subscription.until
 
 
@@ -242,7 +242,8 @@ def _last_day(context: AnyCommand) -> date:
     when = getattr(context.command, "when", None)
     asked = when if isinstance(when, date) else None
     scheduled = context.subscription.cancellation
-    days = [term_end, *([asked] if asked else []), *([scheduled.on] if scheduled else [])]
+    to_come = scheduled is not None and scheduled.on > context.today
+    days = [term_end, *([asked] if asked else []), *([scheduled.on] if scheduled and to_come else [])]
     cycles = context.subscription.plan.cycles
     if cycles is not None:
         left = cycles - context.subscription.cycles - (context.dates.billed is not None)

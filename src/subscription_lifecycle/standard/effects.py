@@ -32,7 +32,6 @@ from subscription_lifecycle.standard.commands import (
     Correct,
     Notify,
     Pause,
-    PauseAsScheduled,
     Refund,
     ReportInvoice,
     SetRecurringBilling,
@@ -60,6 +59,12 @@ def retry_another_method(context: AnyCommand) -> Changes:
 def forget_what_was_scheduled(context: AnyCommand) -> Changes:
     """Service ended before: a cancellation or a pause to come is withdrawn."""
     return {"cancellation": None, "pause": None}
+
+
+def withdraw_a_past_cancellation(context: AnyCommand) -> Changes:
+    """Who comes back after the day that a cancellation was asked for stays."""
+    scheduled = context.subscription.cancellation
+    return {} if scheduled is None or scheduled.on > context.today else {"cancellation": None}
 
 
 def set_recurring_billing(context: Context[SetRecurringBilling]) -> Changes:
@@ -174,8 +179,8 @@ def withdraw_the_pause(context: AnyCommand) -> Changes:
 def remember_the_pause(context: AnyCommand) -> Changes:
     """When it began, and in which billed period."""
     subscription, command = context.subscription, context.command
-    scheduled = subscription.pause if isinstance(command, PauseAsScheduled) else None
-    until = command.until if isinstance(command, Pause) else scheduled and scheduled.until
+    asked = command if isinstance(command, Pause) else subscription.pause
+    until = None if asked is None else asked.until
     return {"paused": LastPause(context.today, subscription.cycles, until), "pause": None}
 
 
@@ -198,31 +203,31 @@ def choose_another_end(context: Context[Pause]) -> Changes:
 def give_the_days_back(context: AnyCommand) -> Changes:
     """Where the dates move, what was paid for moves with them; else the days that became credit, or were given up."""
     subscription, begun, days = context.subscription, first_day_without_service(context), paused_days(context)
-    touched = [paid for paid in subscription.settlements if paid.period.end > begun]
     if not days:
         return {}
+    changes: dict[str, Any] = {}
+    touched = [paid for paid in subscription.settlements if paid.period.end > begun]
     if resume_rule(context) == "move":
-        moved = timedelta(days=days)
-        settlements = [
-            attrs.evolve(paid, period=BillingPeriod(paid.period.start + moved, paid.period.end + moved))
-            for paid in touched
-        ]
-        later = subscription.paid_through + moved if subscription.paid_through > begun else subscription.paid_through
+        changes["settlements"] = tuple(_moved(paid, timedelta(days=days)) for paid in touched)
         if subscription.arrears and context.row.due is None and context.policy.arrears == "collect":
-            later = context.dates.next_billing_date
-        return {"settlements": tuple(settlements), "paid_through": later} | _dunning_begins(context)
-    if kept_ahead(context):
-        settlements = [_to_come(context, paid) for paid in touched] if days_become_credit(context) else touched
-        return {"settlements": tuple(settlements)} | _dunning_begins(context)
-    given_up = {} if context.dates.billed else {"paid_through": min(subscription.paid_through, context.today)}
-    return {"settlements": ()} | given_up | _dunning_begins(context)
+            changes["paid_through"] = context.dates.next_billing_date
+        elif subscription.paid_through > begun:
+            changes["paid_through"] = subscription.paid_through + timedelta(days=days)
+    elif kept_ahead(context):
+        kept = [_to_come(context, paid) for paid in touched] if days_become_credit(context) else touched
+        changes["settlements"] = tuple(kept)
+    else:
+        changes["settlements"] = ()
+        if context.dates.billed is None:
+            changes["paid_through"] = min(subscription.paid_through, context.today)
+    if context.row.due is not None and subscription.arrears:
+        # Nobody was asked for what came to be owed meanwhile: it falls due as the clock resumes service.
+        changes["arrears"] = tuple(attrs.evolve(debt, since=context.today) for debt in subscription.arrears)
+    return changes
 
 
-def _dunning_begins(context: AnyCommand) -> Changes:
-    """What came to be owed while nobody was asked for it falls due as the clock resumes service."""
-    if context.row.due is None or not context.subscription.arrears:
-        return {}
-    return {"arrears": tuple(attrs.evolve(debt, since=context.today) for debt in context.subscription.arrears)}
+def _moved(paid: Settlement, days: timedelta) -> Settlement:
+    return attrs.evolve(paid, period=BillingPeriod(paid.period.start + days, paid.period.end + days))
 
 
 def _to_come(context: AnyCommand, paid: Settlement) -> Settlement:

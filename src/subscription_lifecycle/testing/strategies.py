@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from subscription_lifecycle.machine.guard import Refusal
 from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.machine.planned import Later, PlannedCommand
 from subscription_lifecycle.model.actor import SYSTEM, Actor, Role
+from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.charge import Charge, ChargeLine, Debt, InvoiceLine, Reminder, Terms
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.entry import Entry
@@ -135,10 +136,40 @@ STRANGER = Actor("mallory", Role.GLOBAL_ADMIN, customer="fabrikam")
 SUPPORT = Actor("sam", Role.SUPPORT)
 people = st.sampled_from((ALICE, ALICE, ALICE, SUPPORT, SUPPORT, NOBODY, STRANGER, SYSTEM))
 
+JUMPS = (
+    timedelta(minutes=1),
+    timedelta(hours=5),
+    timedelta(days=1),
+    timedelta(days=3, hours=7),
+    timedelta(days=8),
+    timedelta(days=31),
+    timedelta(days=95),
+    timedelta(days=400),
+)
+FATES = ("decline", "decline hard", "action", "process", "time out", "time out charged", "other amount")
+"""What may become of the next payment."""
+
 _texts = st.sampled_from(("", "asked by phone"))
 _refunds = st.sampled_from(("none", "prorated", "full"))
 _pauses = st.one_of(st.just("now"), st.just("period_end"), days)
 _moments = st.one_of(st.sampled_from(("now", "term_end")), days)
+
+
+def pauses() -> st.SearchStrategy[Callable[[Subscription, datetime], commands.Pause]]:
+    """What to ask of a subscription at an instant: a pause now, at its period's end or in some days, for some days."""
+
+    def pause(begins: int | None, days: int | None) -> Callable[[Subscription, datetime], commands.Pause]:
+        def asked(subscription: Subscription, at: datetime) -> commands.Pause:
+            today = local_day(at, subscription.time_zone)
+            first = subscription.next_billing_date if begins is None else today + timedelta(days=begins)
+            until = None if days is None else first + timedelta(days=days)
+            if begins:
+                return commands.Pause(first, until)
+            return commands.Pause("period_end" if begins is None else "now", until)
+
+        return asked
+
+    return st.builds(pause, st.sampled_from((0, 0, None, 1, 9)), st.none() | st.integers(1, 40))
 
 
 def starts(currency: str | None = "EUR", policy: str = "default") -> st.SearchStrategy[commands.Start]:

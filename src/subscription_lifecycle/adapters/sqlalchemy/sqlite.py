@@ -14,8 +14,6 @@ _PRAGMAS: Final = (
     # With WAL the default of some builds is NORMAL, and a power cut takes the last commits: an intent lost that way is
     # a charge nobody knows of.
     "PRAGMA synchronous = FULL",
-    # Kibibytes. Its own two mebibytes are less than a sweep of many subscriptions comes back to.
-    "PRAGMA cache_size = -32768",
 )
 
 

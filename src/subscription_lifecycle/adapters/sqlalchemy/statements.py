@@ -162,12 +162,7 @@ class Statements:
             for name in ("id", "version", "customer", "state", "due_at", "document", "attempt")
         }
         self.create = self._made(self._upsert(table).values(new).on_conflict_do_nothing(index_elements=["id"]))
-        # A write's entries come after the version that it expects: those few are looked through, however long it lived.
-        written = exists().where(
-            entries.c.subscription == bindparam("id"),
-            entries.c.version > bindparam("expected"),
-            entries.c.write_id == bindparam("write_id"),
-        )
+        written = exists().where(entries.c.subscription == bindparam("id"), entries.c.write_id == bindparam("write_id"))
         self.replace = self._made(
             update(table)
             .where(of.id == bindparam("id"), of.version == bindparam("expected"), ~written)

@@ -329,7 +329,7 @@ class SQLStore:
         else:
             changed = sql.replace.changed(cursor, **rows.replacing)
         if not changed:
-            if sql.written.one(cursor, id=id, expected=write.expected, write_id=write.id):
+            if sql.written.one(cursor, id=id, write_id=write.id):
                 return False
             raise ConcurrentChange(id)
         try:

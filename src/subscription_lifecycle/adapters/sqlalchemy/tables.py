@@ -102,6 +102,7 @@ def _entries(table: Any) -> Table:
         delivered,
         Column("document", Text, nullable=False),
         PrimaryKeyConstraint("subscription", "version", name="lifecycle_entries_pkey"),
+        Index("lifecycle_entries_write", "subscription", "write_id"),
         Index("lifecycle_entries_reference", "reference"),
         # What is in the outbox, and nothing else, however long the history is.
         Index(

@@ -80,6 +80,7 @@ def first_days(step: Step) -> Iterator[date]:
     """The day of a pause counts as paused although it was begun: once in a billed period."""
     known = set[int]()
     for entry, snapshot in step.snapshots:
-        if isinstance(entry.command, Pause | PauseAsScheduled) and "causes" in entry.changes and snapshot.cycles not in known:
+        begins = isinstance(entry.command, Pause | PauseAsScheduled) and "causes" in entry.changes
+        if begins and snapshot.cycles not in known:
             known.add(snapshot.cycles)
             yield local_day(entry.effective_at, snapshot.time_zone)

@@ -11,7 +11,7 @@ from subscription_lifecycle.adapters.sqlalchemy.tables import VERSION_TABLE, add
 from subscription_lifecycle.adapters.sqlalchemy.transactions import Transactions
 from subscription_lifecycle.errors import InvalidValue
 
-HEAD: Final = "writes_by_version"
+HEAD: Final = "payments_by_time"
 """The last revision: what a database of this version is at."""
 
 _MIGRATING: Final = 0x6D69_6772
