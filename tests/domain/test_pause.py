@@ -212,6 +212,10 @@ def test_another_end() -> None:
     world.at("2024-03-25")
     world.done(Pause(until=day("2024-03-28")))
     assert (world.sub.until, world.state) == (day("2024-03-28"), PAUSED)
+    world.done(Cancel("now"))
+    world.reactivate()
+    world.recurring_billing(on=True)
+    assert (world.sub.until, world.state) == (day("2024-03-28"), PAUSED)
     world.at("2024-03-28")
     assert (world.state, world.sub.next_billing_date) == (ACTIVE, day("2024-04-09"))
 
@@ -290,6 +294,7 @@ def test_a_cancellation_withdraws_it() -> None:
     world.at("2024-03-10")
     world.done(Pause(day("2024-03-20")))
     world.done(Cancel("now"))
+    assert world.sub.pause is None
     world.at("2024-03-25")
     world.reactivate()
     world.at("2024-03-26")
@@ -493,6 +498,8 @@ def test_a_block_that_outlasts_the_pause(rule: Any) -> None:
     moved = rule == "move"
     assert (world.state, world.sub.next_billing_date) == (ACTIVE, day("2024-04-11" if moved else "2024-04-01"))
     assert world.sub.credit == (None if moved else euros("6.45"))
+    given = [entry.charge.credits for entry in world.history if entry.charge is not None and entry.charge.credits]
+    assert given == ([] if moved else [euros("6.45")])
 
 
 # -- cancelled while paused

@@ -285,8 +285,9 @@ def onto(base: Subscription, before: Subscription, after: Subscription) -> Subsc
         if entered and field.name in ("since", "until"):
             continue
         if field.name == "paid_through":
-            new = min([new, *(debt.period.start for debt in without(base.arrears, before.arrears))])
-        if now == old or field.name not in ("arrears", "refunds", "settlements", "submitted", "credit"):
+            owed_since = [debt.period.start for debt in without(base.arrears, before.arrears)]
+            changes["paid_through"] = min([new, *owed_since])
+        elif now == old or field.name not in ("arrears", "refunds", "settlements", "submitted", "credit"):
             changes[field.name] = new
         elif field.name == "credit":
             zero = Money.zero(before.currency)
