@@ -168,7 +168,7 @@ def the_rest_is_kept() -> Lifecycle:
 
 
 def any_amount_will_do(patch: Patch) -> None:
-    patch.setattr(capturing, "_mismatched", lambda attempt, outcome: None)
+    patch.setattr(capturing, "_mismatched", lambda attempt, outcome, code: None)
 
 
 def a_wrong_sum_is_kept(patch: Patch) -> None:

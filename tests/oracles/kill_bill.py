@@ -25,24 +25,22 @@ from subscription_lifecycle import (
     Policy,
 )
 from subscription_lifecycle.machine.lifecycle import Lifecycle
-from subscription_lifecycle.machine.transition import SAME_STATE, Transition
+from subscription_lifecycle.machine.transition import Transition
 from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.charge import Charge
 from subscription_lifecycle.model.schedule import MONTHLY, Period
 from subscription_lifecycle.standard import (
     advanced,
     all_owed,
-    announce,
     cancelled_window,
     end_of_service,
     first_billing_date,
     is_due,
     new_term,
-    next_rung,
     rest_of_period,
 )
 from subscription_lifecycle.standard.causes import DUNNING
-from subscription_lifecycle.standard.commands import CancelForNonPayment, Notify, PayArrears, RetryPayment, Start
+from subscription_lifecycle.standard.commands import CancelForNonPayment, PayArrears, RetryPayment, Start
 
 PRICES: Final = {"Shotgun": "249.95", "Pistol": "29.95"}
 TERMS: Final = {"MONTHLY": MONTHLY, "ANNUAL": Period(1, "year"), "WEEKLY": Period(1, "week")}
@@ -103,18 +101,7 @@ def kill_bill(policy: Case | None) -> Lifecycle:
             dunning=tuple(ladder),
         )
     )
-    lifecycle = lifecycle.replace(Start, SCHEDULED, case="trial", claims=None).extend(
-        Transition(
-            Notify,
-            CANCELLED,
-            SAME_STATE,
-            case="dunning",
-            cause=DUNNING,
-            guards=[is_due],
-            due=next_rung,
-            effects=[announce],
-        ),
-    )
+    lifecycle = lifecycle.replace(Start, SCHEDULED, case="trial", claims=None)
     if cancels_at_the_end(policy):
         lifecycle = lifecycle.extend(
             Transition(

@@ -152,9 +152,7 @@ class Policy:
     """How many days before paid service ends a customer must say so; support need not."""
     reactivation_days: int | None = attrs.field(default=None, validator=validation.optional(_days))
     """For how many days after service ended it can be reactivated, if not until it is deleted. Support may later."""
-    notices: Mapping[str, int] = attrs.field(
-        factory=dict, converter=_counts, validator=_notices, hash=False
-    )
+    notices: Mapping[str, int] = attrs.field(factory=dict, converter=_counts, validator=_notices, hash=False)
     """By kind ("renewal", "trial_end", "expiry", "deletion", "card_expiry"): how many days before it is announced."""
 
     billing_roles: frozenset[Role] = attrs.field(

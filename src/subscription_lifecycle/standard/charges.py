@@ -113,17 +113,17 @@ def arrears(context: AnyCommand) -> Charge:
 
 
 def recharge(context: AnyCommand) -> Charge:
-    """Of what a cancellation refunded, the part for the days still to come (A4)."""
-    lines = []
+    """Of what a cancellation refunded, the part for the days still to come, a line for each period (A4)."""
+    parts: dict[BillingPeriod, Money] = {}
     for paid in context.subscription.settlements:
         if paid.refunded is None or paid.refunded_from is None or paid.period.end <= context.today:
             continue
         start = max(first_day_unserved(context), paid.period.start)
         refunded = (paid.period.end - paid.refunded_from).days
         amount = by_days(context, paid.refunded, (paid.period.end - start).days, refunded)
-        if amount:
-            lines.append(ChargeLine("recharge", amount, BillingPeriod(start, paid.period.end)))
-    return Charge(tuple(lines))
+        period = BillingPeriod(start, paid.period.end)
+        parts[period] = parts.get(period, Money.zero(amount.currency)) + amount
+    return Charge(tuple(ChargeLine("recharge", amount, period) for period, amount in parts.items()))
 
 
 def arrears_after_hold(context: AnyCommand) -> Charge:

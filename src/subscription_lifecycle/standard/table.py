@@ -33,6 +33,7 @@ from subscription_lifecycle.standard.billing_dates import (
 )
 from subscription_lifecycle.standard.causes import (
     CUSTOMER,
+    DUNNING,
     LAPSED,
     NON_PAYMENT,
     PROVIDER,
@@ -251,6 +252,8 @@ NOTICES = (
     Transition(Notify, RUNNING, SAME_STATE, case="card_expiry", guards=[is_due], due=before_card_expiry,
                effects=[announce]),
     Transition(Notify, (PAST_DUE, DISABLED), SAME_STATE, case="dunning", guards=[is_due], due=next_rung,
+               effects=[announce]),
+    Transition(Notify, CANCELLED, SAME_STATE, case="dunning", cause=DUNNING, guards=[is_due], due=next_rung,
                effects=[announce]),
 )
 
