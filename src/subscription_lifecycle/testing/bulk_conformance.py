@@ -148,11 +148,11 @@ def _what_is_deferred_waits(make: Make, recorded: Recorded) -> None:
     assert stored is not None
     check(stored.subscription == writes[0].subscription, "What is deferred can be loaded as before.")
     if isinstance(store, ParkingStore):
-        same(list(store.parked()), [parked], "parked lists what is deferred, with its version and last error.")
+        same(_deferred(store), [parked], "parked lists what is deferred, with its version and last error.")
         store.unpark("by_card", parked.version + 1)
-        same(list(store.parked()), [parked], "unpark leaves alone what is of another version.")
+        same(_deferred(store), [parked], "unpark leaves alone what is of another version.")
         store.unpark("by_card", parked.version)
-        same([list(store.parked()), _due(store, EARLY)], [[], ["by_card"]], "unpark makes it due as before.")
+        same([_deferred(store), _due(store, EARLY)], [[], ["by_card"]], "unpark makes it due as before.")
         store.stumbled({"by_card": "again"})
         store.defer({"by_card": LATE})
     store.forget(("by_card",))
@@ -180,3 +180,8 @@ BULK: Sequence[tuple[type, Sequence[Callable[[Make, Recorded], None]]]] = (
     (DeferringStore, (_failures_in_a_row_are_counted, _what_is_deferred_waits)),
 )
 """Each capability, and what tries it."""
+
+
+def _deferred(store: ParkingStore) -> list[Parked]:
+    """A mirror that fails has rows there, too."""
+    return [parked for parked in store.parked() if parked.what == "subscription"]
