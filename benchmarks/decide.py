@@ -276,6 +276,14 @@ def reactivated_by_hand(before: Subscription, command: Reactivate, by: Actor, at
     activation = policy.activation(method.kind)
     collected: Any = "nothing" if not due else "invoice" if activation == "at_once" else "capture"
     term_end = schedule.nth_after(start, before.plan.periods_per_term)
+    cycles = before.plan.cycles
+    if cycles is not None and before.cycles >= cycles:
+        raise Refused((Refusal("cycles.none", "Every period was billed.", "Start another."),))
+    days = policy.reactivation_days
+    if days is not None and before.since and today > local_day(before.since, before.time_zone) + timedelta(days=days):
+        raise Refused((Refusal("reactivate.too_late", "It is too late.", "Start another."),))
+    if command.start_on is not None or (command.keep_or_refuse and today >= before.next_billing_date):
+        raise Refused((Refusal("reactivate.not_new", "It cannot begin earlier.", "Leave it out."),))
     until = None if before.recurring_billing else term_end
     if until is not None and before.cancellation is not None:
         until = min(until, before.cancellation.on)
@@ -297,6 +305,8 @@ def reactivated_by_hand(before: Subscription, command: Reactivate, by: Actor, at
             "payment_method": method,
             "arrears": left,
             "attempted_on": before.attempted_on if left else None,
+            "declined_method": before.declined_method if left else None,
+            "cycles": before.cycles + 1,
             "credit": (before.credit - charge.credit_used or None) if before.credit and charge.credit_used else None,
             "settlements": tuple(paid for paid in before.settlements if paid.period.end > today),
             "version": before.version + 1,

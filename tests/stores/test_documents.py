@@ -96,7 +96,8 @@ def test_every_standard_command_is_tried() -> None:
         "Start", "Adopt", "Reactivate", "Cancel", "Disable", "Enable", "SetRecurringBilling", "PayArrears",
         "ForgiveArrears", "ChangePaymentMethod", "ReportInvoice", "Correct", "ConfirmRefund", "SettlePayment",
         "FailPayment", "FailRefund", "Refund", "WriteOff", "Renew",
-        "Expire", "CancelAsScheduled", "Delete", "RetryPayment",
+        "Expire", "CancelAsScheduled", "Delete", "RetryPayment", "Pause", "Resume", "PauseAsScheduled",
+        "ResumeAsScheduled", "ExtendTrial", "ConvertTrial", "CancelForNonPayment", "Notify",
     }  # fmt: skip
     assert ours - tried == {"UnknownCommand"}
 

@@ -47,7 +47,7 @@ from subscription_lifecycle.model.payment import (
     Processing,
     Refunded,
 )
-from subscription_lifecycle.model.subscription import ScheduledCancellation
+from subscription_lifecycle.model.subscription import LastPause, ScheduledCancellation, ScheduledPause
 from subscription_lifecycle.ports import Answer, Attempt
 from subscription_lifecycle.standard import commands as standard
 
@@ -194,6 +194,12 @@ def subscriptions(draw: st.DrawFn) -> Subscription:
         held_until=draw(optional(days)),
         trial_end=draw(optional(days)),
         recurring_billing=draw(st.booleans()),
+        trial_extended=draw(st.booleans()),
+        cycles=draw(counts),
+        pause=draw(optional(st.builds(ScheduledPause, days, optional(days)))),
+        paused=draw(optional(st.builds(LastPause, days, counts, optional(days)))),
+        declined_method=draw(optional(methods)),
+        noticed=draw(st.dictionaries(st.sampled_from(["renewal", "deletion"]), days)),
         cancellation=draw(optional(st.builds(ScheduledCancellation, days, st.sampled_from(["none", "full"])))),
         payment_method=draw(optional(methods)),
         quantity=draw(counts),
@@ -245,11 +251,25 @@ hibernations = st.builds(
     optional(methods),
 )
 hibernations = in_short(hibernations)
-nothing_more = [standard.Renew, standard.Expire, standard.CancelAsScheduled, standard.Delete, standard.RetryPayment]
+nothing_more: list[type[Command]] = [
+    standard.Renew,
+    standard.Expire,
+    standard.CancelAsScheduled,
+    standard.CancelForNonPayment,
+    standard.Delete,
+    standard.PauseAsScheduled,
+    standard.ResumeAsScheduled,
+    standard.RetryPayment,
+]
 commands = st.one_of(
     starts,
     st.builds(standard.Adopt, adoptable),
-    st.builds(standard.Reactivate, optional(methods)),
+    st.builds(standard.Reactivate, optional(methods), keep_or_refuse=st.booleans(), start_on=optional(days)),
+    st.builds(standard.Pause, st.sampled_from(["now", "period_end"]) | days, optional(days)),
+    st.builds(standard.Resume, optional(methods)),
+    st.builds(standard.ExtendTrial, optional(days)),
+    st.builds(standard.ConvertTrial, optional(methods)),
+    st.builds(standard.Notify, st.sampled_from(["renewal", "dunning"])),
     st.builds(standard.Cancel, st.sampled_from(["now", "term_end"]) | days, st.sampled_from(["none", "full"])),
     st.builds(standard.Disable, causes, texts),
     st.builds(standard.Enable, texts),

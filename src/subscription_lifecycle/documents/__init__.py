@@ -13,17 +13,11 @@ from __future__ import annotations
 
 import functools
 import json
-import marshal
 import re
-import types
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
-from decimal import Decimal
-from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar
 
 import attrs
-from cattrs import Converter
-from cattrs.fns import identity
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from subscription_lifecycle.documents.shapes import converter, same, shared
@@ -31,16 +25,15 @@ from subscription_lifecycle.documents.shapes import text as text_of
 from subscription_lifecycle.errors import InvalidValue
 from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, Decision
 from subscription_lifecycle.model import payment, validation
-from subscription_lifecycle.model.actor import Actor, Role
+from subscription_lifecycle.model.actor import Actor
 from subscription_lifecycle.model.charge import Charge, Debt, InvoiceLine, Terms
 from subscription_lifecycle.model.command import REGISTRY, Command
 from subscription_lifecycle.model.entry import Change, Entry
-from subscription_lifecycle.model.mapping import FrozenMapping, frozen_mapping
+from subscription_lifecycle.model.mapping import frozen_mapping
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.payment_method import PaymentMethod
 from subscription_lifecycle.model.plan import Plan
 from subscription_lifecycle.model.schedule import BillingSchedule
-from subscription_lifecycle.model.state import Cause, State
 from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.ports import Answer, Attempt, Stored, Write
 
