@@ -22,6 +22,7 @@ from subscription_lifecycle import (
     Disable,
     DunningStep,
     Entry,
+    Lifecycle,
     LifecycleError,
     MemoryStore,
     PaymentDeclined,
@@ -138,10 +139,12 @@ def swept_late(subs: Subscriptions, clock: FakeClock, until: datetime) -> None:
 Wait = Callable[[Subscriptions, FakeClock, datetime], None]
 
 
-def played(start: Start, script: list[Line], at: datetime, wait: Wait) -> tuple[list[str], tuple[Entry, ...]]:
+def played(
+    start: Start, script: list[Line], at: datetime, wait: Wait, lifecycle: Lifecycle = STANDARD
+) -> tuple[list[str], tuple[Entry, ...]]:
     """Whether each command was done, and the history."""
     clock = FakeClock(at)
-    subs = Subscriptions(MemoryStore(), MoodyGateway(clock), clock=clock)
+    subs = Subscriptions(MemoryStore(), MoodyGateway(clock), lifecycle=lifecycle, clock=clock)
     answers: list[str] = []
     try:
         subs.execute("sub", start, by=strategies.ALICE, idempotency_key="start")
@@ -194,10 +197,36 @@ def test_the_same_life_swept_hourly_daily_or_late_at_length(start: Start, script
     _same_whenever_swept(start, script, at)
 
 
-def _same_whenever_swept(start: Start, script: list[Line], at: datetime) -> None:
-    hourly = played(start, script, at, swept_every(1))
+# What is announced and lowered by itself, and charges that are all made, however late.
+LADDER = (DunningStep(2, "reminded"), DunningStep(6, "reduced", Access.REDUCED), DunningStep(20, "none", Access.NONE))
+TOLD = {"renewal": 7, "trial_end": 3, "expiry": 14, "card_expiry": 30}
+BY_ITSELF = [
+    STANDARD.with_policies(Policy(dunning=LADDER, notices=TOLD, catch_up="each", resume=rule, when_retries_end=end))
+    for rule, end in (("move", "disable"), ("keep", "cancel"), ("restart", "keep"), ("advance", "disable"))
+]
+
+
+@given(strategies.starts(), scripts, strategies.instants, st.sampled_from(BY_ITSELF))
+@settings(max_examples=25)
+def test_the_same_life_with_ladders_notices_and_pauses(
+    start: Start, script: list[Line], at: datetime, lifecycle: Lifecycle
+) -> None:
+    _same_whenever_swept(attrs.evolve(start, policy="default"), script, at, lifecycle)
+
+
+@pytest.mark.long
+@given(strategies.starts(), scripts, strategies.instants, st.sampled_from(BY_ITSELF))
+@settings(max_examples=1_000)
+def test_the_same_life_with_ladders_notices_and_pauses_at_length(
+    start: Start, script: list[Line], at: datetime, lifecycle: Lifecycle
+) -> None:
+    _same_whenever_swept(attrs.evolve(start, policy="default"), script, at, lifecycle)
+
+
+def _same_whenever_swept(start: Start, script: list[Line], at: datetime, lifecycle: Lifecycle = STANDARD) -> None:
+    hourly = played(start, script, at, swept_every(1), lifecycle)
     for wait in (swept_every(24), swept_late):
-        other = played(start, script, at, wait)
+        other = played(start, script, at, wait, lifecycle)
         one, two = until_they_may_differ(hourly[1]), until_they_may_differ(other[1])
         common = min(len(one), len(two))
         assert one[:common] == two[:common]
