@@ -154,9 +154,11 @@ def played(
         wait(subs, clock, clock() + timedelta(hours=line.hours))
         try:
             subs.execute("sub", line.command, by=line.by, idempotency_key=f"key-{number}")
+        except PaymentDeclined:
+            answers.append("declined")
         except LifecycleError:
             # The reason may be another: a charge that is due and not made yet is taken as paid.
-            answers.append("not done")
+            answers.append("refused")
         else:
             answers.append("done")
     wait(subs, clock, clock() + timedelta(days=6))
@@ -164,10 +166,21 @@ def played(
     return answers, subs.history("sub")
 
 
-def until_they_may_differ(history: tuple[Entry, ...]) -> list[tuple[Any, ...]]:
+def _differently_meant(script: list[Line], at: datetime, one: list[str], two: list[str]) -> datetime | None:
+    """When a command first met another world: a charge that is due was declined in one, and is taken as paid in the
+    other."""
+    for number, (answer, other) in enumerate(zip(one, two, strict=False)):
+        if "refused" in (answer, other) and answer != other:
+            return at + timedelta(hours=sum(line.hours for line in script[: number + 1]))
+    return None
+
+
+def until_they_may_differ(history: tuple[Entry, ...], before: datetime | None = None) -> list[tuple[Any, ...]]:
     """Up to the first charge that was held or row that hung on it, or the first deletion by the clock."""
     found = []
     for entry in history:
+        if before is not None and entry.effective_at >= before:
+            break
         if entry.event == "held" or (isinstance(entry.command, Delete) and entry.by == SYSTEM):
             break
         found.append(_what_it_says(entry))
@@ -227,7 +240,8 @@ def _same_whenever_swept(start: Start, script: list[Line], at: datetime, lifecyc
     hourly = played(start, script, at, swept_every(1), lifecycle)
     for wait in (swept_every(24), swept_late):
         other = played(start, script, at, wait, lifecycle)
-        one, two = until_they_may_differ(hourly[1]), until_they_may_differ(other[1])
+        meant = _differently_meant(script, at, hourly[0], other[0])
+        one, two = until_they_may_differ(hourly[1], meant), until_they_may_differ(other[1], meant)
         common = min(len(one), len(two))
         assert one[:common] == two[:common]
         whole = len(one) == len(hourly[1]) and len(two) == len(other[1])
