@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pytest
@@ -21,8 +22,10 @@ from subscription_lifecycle import (
     Disable,
     LifecycleError,
     MemoryStore,
+    Pause,
     PayArrears,
     Reactivate,
+    Resume,
     RetryPayment,
     SetRecurringBilling,
     Subscriptions,
@@ -149,6 +152,10 @@ def cancelled(subs: Subscriptions) -> None:
     subs.cancel("s", when="now", refund="prorated", by=ALICE, idempotency_key="left")
 
 
+def paused(subs: Subscriptions) -> None:
+    subs.pause("s", by=ALICE, idempotency_key="paused")
+
+
 def disabled(subs: Subscriptions) -> None:
     """Expired on 1 February, disabled thirty days later."""
     swept(subs)
@@ -168,6 +175,7 @@ blocks = does(Disable(), "block", SUPPORT)
 deletes = does(Delete(), "delete", ALICE)
 leaves = does(Cancel("now", "prorated"), "leave")
 off = does(SetRecurringBilling(False), "off")
+pauses, resumes = does(Pause(), "pause"), does(Resume(), "resume")
 retries, pays = does(RetryPayment(), "retry"), does(PayArrears(OTHER_CARD), "pay")
 captured = hears(Captured("ch", FakeClock(EXPIRED)()))
 declined = hears(Declined("do_not_honor"))
@@ -189,6 +197,18 @@ WORLDS: dict[str, tuple[World, dict[str, Act]]] = {
     "disabled": (
         begun(LAPSED, disabled, on=False),
         {"reactivate": back, "reactivate by another card": again, "delete": deletes, "block": blocks, "sweep": sweeps},
+    ),
+    "paused": (
+        begun(RUNNING, paused),
+        {
+            "resume": resumes,
+            "pause for longer": does(Pause(until=date(2024, 3, 1)), "longer"),
+            "cancel": leaves,
+            "block": blocks,
+            "delete": deletes,
+            "sweep": sweeps,
+            "chargeback": charged_back,
+        },
     ),
     "cancelled": (
         begun(RUNNING, cancelled),
@@ -238,6 +258,7 @@ WORLDS: dict[str, tuple[World, dict[str, Act]]] = {
     "running": (
         begun(RUNNING),
         {
+            "pause": pauses,
             "cancel": leaves,
             "cancel again": does(Cancel("now", "prorated"), "again"),
             "delete": deletes,
