@@ -169,10 +169,15 @@ def _if_paid(row: Transition[Any], context: Context[Any], causes: tuple[Cause, .
     changes = _moved(context) | _entered(row, context, causes)
     if before.arrears:
         kept = without(before.arrears, charge.settles + charge.forgives)
-        changes["arrears"] = tuple(attrs.evolve(debt, held=True) if debt in charge.holds else debt for debt in kept)
+        changes["arrears"] = tuple(
+            attrs.evolve(
+                debt, period=context.dates.moved_along(before, debt.period), held=debt.held or debt in charge.holds
+            )
+            for debt in kept
+        )
     if not changes.get("arrears"):
         changes |= {"attempted_on": None, "declined_method": None}
-    if charge.lines or charge.settles:
+    if charge.lines or charge.settles or charge.forgives:
         changes["paid_through"] = _paid_through(before, charge, all_settled=not changes.get("arrears"))
     if before.settlements and not before.causes:
         # Of an interrupted period, what was not served may still go back.
@@ -188,7 +193,7 @@ def _if_paid(row: Transition[Any], context: Context[Any], causes: tuple[Cause, .
 
 def _paid_through(before: Subscription, charge: Charge, *, all_settled: bool) -> date:
     paid_until = [before.paid_through, *(paid.period.end for paid in charge.lines + charge.settles)]
-    if charge.settles and all_settled:
+    if (charge.settles or charge.forgives) and all_settled:
         # Later periods may have been paid before the debt was made.
         paid_until += [paid.period.end for paid in before.settlements if paid.refunded_from is None]
     return max(paid_until)
@@ -241,9 +246,10 @@ def _settlements(charge: Charge, context: Context[Any], *, invoiced: bool) -> tu
         if credit:
             part = min(credit, line.amount)
             credit = credit - part
-        if line.period.end > context.today:
+        period = context.dates.moved_along(context.subscription, line.period)
+        if period.end > context.today:
             again = line.purpose == "recharge"
-            found.append(Settlement(line.period, line.amount, None, invoiced, part or None, again))
+            found.append(Settlement(period, line.amount, None, invoiced, part or None, again))
     return tuple(found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import attrs
@@ -33,6 +33,14 @@ class BillingDates:
     next_billing_date: date
     billed: BillingPeriod | None = None
     served_unpaid: tuple[BillingPeriod, ...] = ()
+    moved: timedelta = timedelta()
+    """By how much the running period moved with the date, if one ran."""
+
+    def moved_along(self, before: Subscription, period: BillingPeriod) -> BillingPeriod:
+        """Where a period is now; one that was over before stays."""
+        if period.end < before.next_billing_date:
+            return period
+        return BillingPeriod(period.start + self.moved, period.end + self.moved)
 
 
 class ReadsCommand(AttributeError):

@@ -136,8 +136,9 @@ def after_the_pause(context: AnyCommand) -> BillingDates:
     if not days:
         return unchanged(context)
     if rule == "move":
-        moved = date + timedelta(days=days)
-        return BillingDates(schedule.restarted(moved), moved)
+        by = timedelta(days=days)
+        running = first_day_without_service(context) < date
+        return BillingDates(schedule.restarted(date + by), date + by, moved=by if running else timedelta())
     if not goes_on_billing(subscription):
         return unchanged(context) if today < date else BillingDates(schedule.restarted(today), today)
     if rule == "restart":

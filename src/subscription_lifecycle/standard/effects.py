@@ -222,7 +222,10 @@ def give_the_days_back(context: AnyCommand) -> Changes:
             changes["paid_through"] = min(subscription.paid_through, context.today)
     if context.row.due is not None and subscription.arrears:
         # Nobody was asked for what came to be owed meanwhile: it falls due as the clock resumes service.
-        changes["arrears"] = tuple(attrs.evolve(debt, since=context.today) for debt in subscription.arrears)
+        changes["arrears"] = tuple(
+            attrs.evolve(debt, period=context.dates.moved_along(subscription, debt.period), since=context.today)
+            for debt in subscription.arrears
+        )
     return changes
 
 
@@ -287,8 +290,11 @@ def owe_the_invoice(context: Context[ReportInvoice]) -> Changes:
     subscription, invoice = context.subscription, context.command.invoice
     known = {debt.period for debt in subscription.arrears}
     lines = [line for line in context.command.lines if line.amount.minor > 0 and line.period not in known]
-    debts = tuple(Debt(line.period, line.amount, context.today, invoice=invoice) for line in lines)
-    unpaid = {line.period for line in lines}
+    debts = tuple(
+        Debt(_period_now(context, line.period, lambda paid: paid.invoiced), line.amount, context.today, invoice=invoice)
+        for line in lines
+    )
+    unpaid = {debt.period for debt in debts}
     return _in_default(subscription, debts) | {
         "arrears": _with_debts(subscription, debts),
         "settlements": _without(subscription, lambda paid: paid.invoiced and paid.period in unpaid),
@@ -322,7 +328,8 @@ def owe_what_was_paid(context: Context[FailPayment]) -> Changes:
         left, kept = left - part, part - min(back, part)
         back = back - (part - kept)
         if kept.minor > 0:
-            debts.append(Debt(line.period, kept, context.today))
+            period = _period_now(context, line.period, lambda paid: paid.reference == command.reference)
+            debts.append(Debt(period, kept, context.today))
     periods = [debt.period.start for debt in debts]
     return _in_default(subscription, debts) | {
         "arrears": _with_debts(subscription, debts),
@@ -331,6 +338,16 @@ def owe_what_was_paid(context: Context[FailPayment]) -> Changes:
         "settlements": _without(subscription, lambda paid: paid.reference == command.reference),
         "paid_through": min([subscription.paid_through, *periods]),
     }
+
+
+def _period_now(context: AnyCommand, period: BillingPeriod, of: Callable[[Settlement], bool]) -> BillingPeriod:
+    """The period of a line that was paid; where the last pause moved it, as its settlement knows it: billing began anew
+    at its end."""
+    subscription, paused, end = context.subscription, context.subscription.paused, context.subscription.schedule.anchor
+    if paused is None or not period.start <= paused.since < period.end or resume_rule(context) != "move":
+        return period
+    moved = BillingPeriod(end - timedelta(days=period.days), end)
+    return moved if any(paid.period == moved and of(paid) for paid in subscription.settlements) else period
 
 
 def _in_default(subscription: Subscription, debts: Iterable[Debt]) -> dict[str, Any]:

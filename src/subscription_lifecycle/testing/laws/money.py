@@ -35,7 +35,7 @@ from subscription_lifecycle.standard.commands import (
 )
 from subscription_lifecycle.testing.fakes import Capture
 from subscription_lifecycle.testing.law import law
-from subscription_lifecycle.testing.laws.pauses import first_days, resumptions
+from subscription_lifecycle.testing.laws.pauses import Resumed, first_days, resumptions
 from subscription_lifecycle.testing.step import Step
 
 
@@ -126,21 +126,30 @@ def refunds_asked(history: Iterable[Entry]) -> Counter[str]:
         before, after = entry.changes.get("refunds", ((), ()))
         for refund in after:
             asked[refund.reference] += 0 if refund in (before or ()) else refund.amount.minor
-        # What the customer's bank took back need not go back.
-        spared: Iterable[Any] = before or () if isinstance(entry.command, FailPayment) else ()
-        for refund in spared:
-            asked[refund.reference] -= 0 if refund in after else refund.amount.minor
+        asked.subtract(_spared(entry))
     return asked
 
 
+def _spared(entry: Entry) -> Counter[str]:
+    """What the customer's bank took back need not go back: in minor units by payment."""
+    spared = Counter[str]()
+    if isinstance(entry.command, FailPayment):
+        before, after = entry.changes.get("refunds", ((), ()))
+        for refund in before or ():
+            spared[refund.reference] += 0 if refund in after else refund.amount.minor
+    return spared
+
+
 def used_by_lines(history: Iterable[Entry]) -> Counter[str]:
-    """What went into lines, in minor units by payment, less what was owed again when the money failed."""
+    """What went into lines, in minor units by payment, less what was owed again, or went to the customer, when the
+    money failed."""
     used = Counter[str]()
     for entry in history:
         if entry.event == "failed" and isinstance(entry.command, FailPayment):
-            used[entry.command.reference] -= sum(
-                money.minor * count for (_, money), count in _debts_made(entry).items()
-            )
+            reference = entry.command.reference
+            made = sum(money.minor * count for (_, money), count in _debts_made(entry).items())
+            # Money that came late may have been on its way back and in no line.
+            used[reference] -= min(used[reference], made + _spared(entry)[reference])
         elif entry.payment is not None and entry.event == "applied" and entry.charge is not None:
             due = entry.charge.due(entry.payment.amount.currency).minor
             used[entry.payment.reference] += due + _minor(entry.charge.received)
@@ -193,9 +202,9 @@ def _minor(money: Money | None) -> int:
 
 @law("debts do not evaporate: arrears shrink only by money or by an entry that forgives; what failed is owed again")
 def debts_stay(step: Step) -> None:
+    resumed = {found.entry.version: found for found in resumptions(step)}
     for entry, snapshot in step.snapshots:
-        before, after = entry.changes.get("arrears", ((), ()))
-        gone = _amounts(before or ()) - _amounts(after)
+        gone = _debts_gone(entry, resumed.get(entry.version))
         charge = entry.charge if entry.charge is not None and entry.event == "applied" else Charge()
         asked = Counter((line.period, line.amount) for line in charge.lines if line.purpose == "arrears")
         # An unpaid invoice is paid outside of our payments; whoever reports it says so.
@@ -225,6 +234,16 @@ def _is_owed_again(step: Step, before: Subscription, entry: Entry, after: Subscr
         with suppress(NotPossible):
             step.lifecycle.decide(before, entry.command, by=SYSTEM, at=entry.recorded_at)
             raise AssertionError(f"{entry.id} makes {owed} minor units owed for the {least} that failed")
+
+
+def _debts_gone(entry: Entry, resumed: Resumed | None) -> Counter[tuple[BillingPeriod, Money]]:
+    """What is owed no more; not what is owed for the days that a pause moved it to."""
+    before, after = entry.changes.get("arrears", ((), ()))
+    gone, made = _amounts(before or ()) - _amounts(after), _debts_made(entry)
+    if resumed is not None:
+        for period, money in gone:
+            gone[period, money] -= min(gone[period, money], made[resumed.along(period), money])
+    return gone
 
 
 def _debts_made(entry: Entry) -> Counter[tuple[BillingPeriod, Money]]:

@@ -42,6 +42,12 @@ class Resumed:
         """Where the days went that were billed and not served."""
         return [BillingPeriod(self.on, self.old + self.days)] if self.moves and self.begun < self.old else []
 
+    def along(self, period: BillingPeriod) -> BillingPeriod:
+        """Where a period is, once the dates moved; one that was over before the pause stays."""
+        if not self.moves or period.end < self.old or self.begun >= self.old:
+            return period
+        return BillingPeriod(period.start + self.days, period.end + self.days)
+
     def prices(self, prices: Mapping[date, Fraction]) -> Mapping[date, Fraction]:
         """What those days cost: as much as where they came from."""
         count = (self.old - self.begun).days if self.moves else 0

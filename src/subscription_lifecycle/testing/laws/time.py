@@ -25,14 +25,19 @@ from subscription_lifecycle.testing.step import Step
 @law("billed periods never overlap; in one unbroken spell of service they touch; every gap has an entry naming why")
 def periods_tile(step: Step) -> None:
     billed = [(entry, entry.billed) for entry in step.history if entry.billed is not None]
-    restarted = [found for found in resumptions(step) if found.rule == "restart" and found.days]
+    resumed = list(resumptions(step))
+    restarted = [found for found in resumed if found.rule == "restart" and found.days]
     for (earlier, one), (later, two) in pairwise(billed):
+        owed = one
+        for found in resumed:
+            if earlier.version < found.entry.version <= later.version:
+                owed = found.along(owed)
         for found in restarted:
             # What is left of a period is given up where a pause ends in a new one.
             if earlier.version < found.entry.version <= later.version and one.start < found.on < one.end:
                 one = BillingPeriod(one.start, found.on)
         # A period that service went off in may be let go of for a new one.
-        let_go = any(debt.period == one for debt in later.forgiven)
+        let_go = any(debt.period in (one, owed) for debt in later.forgiven)
         assert one.end <= two.start or let_go, f"{earlier.id} billed {one}, {later.id} billed {two}"
         if one.end >= two.start:
             continue
