@@ -153,8 +153,6 @@ def conclude(
     entries: tuple[Entry, ...],
     outcome: PaymentOutcome | None,
     ended: Event,
-    *,
-    quiet: bool = False,
 ) -> Flow[Result]:
     """Write what the money's outcome leads to, by the pinned decision."""
     now = not_before((yield Now()), snapshot)
@@ -198,7 +196,7 @@ def conclude(
         raise Interrupted(
             after.id, attempt.reference, "captured" if isinstance(outcome, Captured) else "unknown"
         ) from error
-    if not moved and not quiet:
+    if not moved:
         assert isinstance(outcome, Declined)
         raise PaymentDeclined(after.id, attempt.reference, outcome.code, outcome.retryable)
     after, refunded = yield from give_back(lifecycle, after)

@@ -83,13 +83,12 @@ class DunningStep:
 
 
 NOTICES = ("renewal", "trial_end", "expiry", "deletion", "card_expiry")
-_WIDTH = {Access.FULL: 2, Access.REDUCED: 1, Access.NONE: 0}
 
 
 def _ladder(_: Any, attribute: attrs.Attribute[Any], value: tuple[DunningStep, ...]) -> None:
     validation.tuple_of(DunningStep)(_, attribute, value)
     for upper, lower in pairwise(value):
-        if upper.days >= lower.days or _WIDTH[upper.access] < _WIDTH[lower.access]:
+        if upper.days >= lower.days or upper.access.width < lower.access.width:
             raise InvalidValue(
                 attribute.name, f"{lower.name!r} does not follow {upper.name!r}", "Let days rise and access fall."
             )

@@ -17,6 +17,11 @@ class Access(enum.StrEnum):
     REDUCED = "reduced"
     NONE = "none"
 
+    @property
+    def width(self) -> int:
+        """How far it reaches: less than FULL is REDUCED, less than that NONE."""
+        return (Access.NONE, Access.REDUCED, Access.FULL).index(self)
+
 
 def _published(state: State) -> str:
     return str(state.name).replace("_", " ").capitalize()

@@ -97,8 +97,8 @@ def begins_anew(context: AnyCommand) -> bool:
 
     Who only pays what is owed, with recurring billing off, buys none; nor who has paid for the period that runs.
     """
-    subscription, cycles = context.subscription, context.subscription.plan.cycles
-    if context.policy.recovery != "restart" or (cycles is not None and subscription.cycles >= cycles):
+    subscription = context.subscription
+    if context.policy.recovery != "restart" or not has_periods_left(subscription):
         return False
     wanted = subscription.recurring_billing or isinstance(context.command, Reactivate)
     over = context.today >= subscription.next_billing_date
@@ -156,10 +156,14 @@ def after_the_pause(context: AnyCommand) -> BillingDates:
 
 def goes_on_billing(subscription: Subscription) -> bool:
     """Whether another period is to be billed: recurring billing or the term goes on, and the plan has periods left."""
+    on = subscription.recurring_billing or subscription.next_billing_date < subscription.term_end
+    return on and has_periods_left(subscription)
+
+
+def has_periods_left(subscription: Subscription) -> bool:
+    """Whether the plan has periods that were not billed yet."""
     cycles = subscription.plan.cycles
-    if cycles is not None and subscription.cycles >= cycles:
-        return False
-    return subscription.recurring_billing or subscription.next_billing_date < subscription.term_end
+    return cycles is None or subscription.cycles < cycles
 
 
 def resume_rule(context: AnyCommand) -> ResumeRule:

@@ -14,7 +14,7 @@ from subscription_lifecycle.model.calendar import days_after, local_day, start_o
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.model.subscription import Subscription
-from subscription_lifecycle.standard.billing_dates import first_day_without_service
+from subscription_lifecycle.standard.billing_dates import first_day_without_service, goes_on_billing, has_periods_left
 from subscription_lifecycle.standard.causes import PAUSE, PROVIDER
 from subscription_lifecycle.standard.commands import Pause, PauseAsScheduled
 from subscription_lifecycle.standard.states import (
@@ -42,12 +42,9 @@ def billing_date(subscription: Subscription, policy: Policy) -> datetime | None:
 def _last_day_of(subscription: Subscription) -> date | None:
     """Where service ends by itself, if nothing more is to be billed: recurring billing is off and the term over, or
     every period of the plan was billed."""
-    cycles = subscription.plan.cycles
-    if cycles is not None and subscription.cycles >= cycles:
-        return subscription.next_billing_date
-    if subscription.recurring_billing or subscription.next_billing_date < subscription.term_end:
+    if goes_on_billing(subscription):
         return None
-    return subscription.term_end
+    return subscription.term_end if has_periods_left(subscription) else subscription.next_billing_date
 
 
 def billing_date_within_retries(subscription: Subscription, policy: Policy) -> datetime | None:
@@ -113,7 +110,7 @@ def next_retry(subscription: Subscription, policy: Policy) -> datetime | None:
 
     None for what is paid by invoice, nor for a method that was declined for good, unless policy asks it again.
     """
-    oldest, method = _oldest_debt(subscription), subscription.payment_method
+    oldest, method = oldest_debt(subscription), subscription.payment_method
     if oldest is None or (method is not None and policy.activation(method.kind) == "at_once"):
         return None
     if method is not None and method == subscription.declined_method and policy.after_hard_decline == "stop":
@@ -169,12 +166,13 @@ def _begins(subscription: Subscription, day: date) -> datetime:
     return start_of_day(day, subscription.time_zone)
 
 
-def _oldest_debt(subscription: Subscription) -> date | None:
+def oldest_debt(subscription: Subscription) -> date | None:
+    """Since when the debt is owed that dunning counts from; none for debts that wait for an operator."""
     return min((debt.since for debt in subscription.arrears if not debt.held), default=None)
 
 
 def _end_of_retries(subscription: Subscription, policy: Policy) -> date | None:
-    oldest = _oldest_debt(subscription)
+    oldest = oldest_debt(subscription)
     return None if oldest is None else oldest + timedelta(days=policy.retry_days)
 
 
@@ -206,7 +204,7 @@ def retries(context: AnyCommand) -> date | None:
     if context.policy.when_retries_end == "keep":
         return None
     kept = context.subscription.until if context.subscription.state == PAST_DUE else None
-    oldest = _oldest_debt(context.subscription) or context.today
+    oldest = oldest_debt(context.subscription) or context.today
     return kept or min(oldest, context.today) + timedelta(days=context.policy.retry_days)
 
 

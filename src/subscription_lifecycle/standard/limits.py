@@ -10,7 +10,12 @@ from subscription_lifecycle.model.actor import Role
 from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.policy import Policy
-from subscription_lifecycle.standard.billing_dates import after_the_pause, begins_anew, first_day_without_service
+from subscription_lifecycle.standard.billing_dates import (
+    after_the_pause,
+    begins_anew,
+    first_day_without_service,
+    has_periods_left,
+)
 from subscription_lifecycle.standard.causes import LAPSED, NON_PAYMENT, PAUSE
 from subscription_lifecycle.standard.commands import ExtendTrial, Pause, Reactivate, Resume
 from subscription_lifecycle.standard.states import SCHEDULED, TRIALING
@@ -47,8 +52,7 @@ def notice_is_given(context: AnyCommand) -> bool:
     remedy="Start a new subscription.",
 )
 def cycles_are_left(context: AnyCommand) -> bool:
-    cycles = context.subscription.plan.cycles
-    return cycles is None or context.subscription.cycles < cycles
+    return has_periods_left(context.subscription)
 
 
 @guard(

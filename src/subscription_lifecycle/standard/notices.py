@@ -10,7 +10,7 @@ from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.model.state import Access
 from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.standard.causes import PROVIDER
-from subscription_lifecycle.standard.due_dates import billing_date, deadline, end_of_term
+from subscription_lifecycle.standard.due_dates import billing_date, deadline, end_of_term, oldest_debt
 
 
 def _billing_date(subscription: Subscription, policy: Policy) -> date | None:
@@ -35,7 +35,7 @@ def _card_expiry(subscription: Subscription, policy: Policy) -> date | None:
 
 def _rung(subscription: Subscription, policy: Policy) -> date | None:
     """The first rung below the last that was announced, of this debt; of those that passed during a block, the last."""
-    oldest, told = _oldest(subscription), subscription.noticed.get("dunning")
+    oldest, told = oldest_debt(subscription), subscription.noticed.get("dunning")
     if oldest is None or subscription.cause == PROVIDER:
         return None
     days = (oldest + timedelta(days=step.days) for step in policy.dunning)
@@ -116,15 +116,8 @@ def next_rung(subscription: Subscription, policy: Policy) -> datetime | None:
 
 def access_while_owing(subscription: Subscription, policy: Policy, today: date) -> Access:
     """What the state says, and no more than the rung of the ladder that the oldest debt has reached."""
-    access, oldest = subscription.state.access, _oldest(subscription) if policy.dunning else None
+    access, oldest = subscription.state.access, oldest_debt(subscription) if policy.dunning else None
     if oldest is None:
         return access
     reached = [step.access for step in policy.dunning if oldest + timedelta(days=step.days) <= today]
-    return min([access, *reached], key=_WIDTH.__getitem__)
-
-
-_WIDTH = {Access.NONE: 0, Access.REDUCED: 1, Access.FULL: 2}
-
-
-def _oldest(subscription: Subscription) -> date | None:
-    return min((debt.since for debt in subscription.arrears if not debt.held), default=None)
+    return min([access, *reached], key=lambda access: access.width)
