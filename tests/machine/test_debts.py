@@ -76,3 +76,11 @@ def test_a_deadline_given_meanwhile_is_not_shortened() -> None:
     meanwhile = before.changed({"state": PAST_DUE, "until": date(2026, 3, 9)})
     assert onto(meanwhile, before, declined).until == date(2026, 3, 9)
     assert onto(before, before, declined).until == date(2026, 3, 1)
+
+
+def test_a_state_is_not_left_while_a_debt_like_the_paid_one_was_made_meanwhile() -> None:
+    before = owing(DEBT)
+    paid = before.changed({"arrears": (), "state": ACTIVE, "until": None})
+    meanwhile = before.changed({"arrears": (DEBT, DEBT)})
+    assert onto(meanwhile, before, paid).state is PAST_DUE
+    assert onto(before, before, paid).state is ACTIVE

@@ -27,7 +27,7 @@ from subscription_lifecycle.errors import (
 from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, Decision, payment_after, waits_for
 from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.model.actor import SYSTEM
-from subscription_lifecycle.model.charge import RefundDue
+from subscription_lifecycle.model.charge import RefundDue, without
 from subscription_lifecycle.model.command import Command, FailPayment
 from subscription_lifecycle.model.entry import Entry, Event, changes_between, fold
 from subscription_lifecycle.model.money import Money
@@ -231,7 +231,7 @@ def _still_owing(
     lifecycle: Lifecycle, attempt: Attempt, base: Subscription, after: Subscription, now: datetime
 ) -> tuple[Subscription, tuple[Entry, ...]]:
     """A debt that was made while the payment was open is collected like others where service came back."""
-    new = any(debt not in attempt.decision.before.arrears for debt in base.arrears)
+    new = without(base.arrears, attempt.decision.before.arrears)
     if not new or all(state.settled != after.state for state in lifecycle.states.values()):
         return after, ()
     try:

@@ -275,7 +275,7 @@ def onto(base: Subscription, before: Subscription, after: Subscription) -> Subsc
     """
     changes: dict[str, Any] = {}
     entered = base.state == after.state != before.state
-    owing = base.state.settled == after.state and any(debt not in before.arrears for debt in base.arrears)
+    owing = base.state.settled == after.state and bool(without(base.arrears, before.arrears))
     for field in attrs.fields(Subscription):
         old, new, now = getattr(before, field.name), getattr(after, field.name), getattr(base, field.name)
         if new == old or field.name in ("version", "recorded_at"):
