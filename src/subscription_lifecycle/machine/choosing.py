@@ -34,13 +34,18 @@ class Choosing(Definition):
         super().__init__(rows, policies, name, version, renamed, access)
         verify.verify(self)
         self.machine = dispatch.build(self.rows, self.states.values(), self.interruptible)
-        self._table = dispatch.compile_table(self.machine)
+        table = dispatch.compile_table(self.machine)
+        self._rows_on = {command: table.get(dispatch.trigger(command), {}) for command in self.commands}
 
     def _row(
         self, subscription: Subscription, on: type[Command], case: Hashable, today: date
     ) -> Transition[Any] | None:
-        rows = self._table.get(dispatch.trigger(on), {}).get(subscription.state.name, ())
+        rows = self._candidates(subscription, on)
         return dispatch.select(rows, case, subscription.cause, *position(subscription, today))
+
+    def _candidates(self, subscription: Subscription, on: type[Command]) -> dispatch.Rows:
+        found = self._rows_on.get(on)
+        return () if found is None else found.get(subscription.state.name, ())
 
     def _row_context(
         self,
@@ -89,8 +94,8 @@ class Choosing(Definition):
         ]
 
     def _rows_at(self, subscription: Subscription, command: type[Command], today: date) -> list[Transition[Any]]:
-        rows = self._table.get(dispatch.trigger(command), {}).get(subscription.state.name, ())
         where = position(subscription, today)
+        rows = self._candidates(subscription, command)
         return [row for row in rows if row.selects(row.case, subscription.cause, *where)]
 
     def _not_possible(

@@ -34,9 +34,11 @@ def causes_after(lifecycle: Definition, row: Transition[Any], causes: tuple[Caus
     lifts = row.lifts
     if not lifts and row.cause and _leads_out(lifecycle, row):
         lifts = causes[:1]
-    left = tuple(cause for cause in causes if cause not in lifts)
+    left = tuple(cause for cause in causes if cause not in lifts) if lifts else causes
     if row.adds is None or row.adds in left:
         return left
+    if not left:
+        return (row.adds,)
     return tuple(sorted((*left, row.adds), key=lambda cause: (cause.rank, cause.name)))
 
 

@@ -88,7 +88,10 @@ class Charge:
 
     def total(self, currency: str) -> Money:
         """All lines, before credit."""
-        return sum((line.amount for line in self.lines), Money.zero(currency))
+        if not self.lines:
+            return Money.zero(currency)
+        first, *others = self.lines
+        return sum((line.amount for line in others), first.amount)
 
     def due(self, currency: str) -> Money:
         """What is left to capture or to put on an invoice."""

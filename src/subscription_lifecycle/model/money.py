@@ -24,7 +24,7 @@ _MOST_DAYS: Final = 10_000_000
 
 
 def _size(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-    if not validation.is_a(value, int):
+    if type(value) is not int and not validation.is_a(value, int):
         raise InvalidValue(
             attribute.name, f"{validation.brief(value)} is not an int", "Pass whole minor units, or use Money.of."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Self, final
 
@@ -189,7 +189,8 @@ class Subscription:
             if value is not old[name]:
                 money = money or name in _MONEY
                 if name in _CHECKED:
-                    _CHECKED[name](new, value)
+                    validator, attribute = _CHECKED[name]
+                    validator(new, attribute, value)
         if money:
             new._one_currency()
         return new
@@ -200,15 +201,4 @@ class Subscription:
 
 
 _MONEY = {"credit", "arrears", "settlements", "submitted"}
-_CHECKED: dict[str, Callable[[Any, Any], None]] = {}
-
-
-def _check(attribute: attrs.Attribute[Any]) -> Callable[[Any, Any], None]:
-    validator = attribute.validator
-    assert validator is not None
-    return lambda instance, value: validator(instance, attribute, value)
-
-
-for _field in attrs.fields(Subscription):
-    if _field.validator is not None:
-        _CHECKED[_field.name] = _check(_field)
+_CHECKED = {field.name: (field.validator, field) for field in attrs.fields(Subscription) if field.validator is not None}

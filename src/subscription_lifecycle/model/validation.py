@@ -33,6 +33,8 @@ def a(*types: type) -> Validator:
 
 
 def is_a(value: object, *types: type) -> bool:
+    if type(value) in types:
+        return True
     if isinstance(value, bool) and bool not in types:
         return False
     if isinstance(value, datetime) and datetime not in types:
@@ -52,7 +54,7 @@ def tuple_of(*types: type) -> Validator:
     names = " or ".join(kind.__name__ for kind in types)
 
     def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if not isinstance(value, tuple) or not all(is_a(item, *types) for item in value):
+        if not isinstance(value, tuple) or (value and not all(is_a(item, *types) for item in value)):
             raise InvalidValue(attribute.name, f"{brief(value)} is not a tuple of {names}", f"Pass a tuple of {names}.")
 
     return check
@@ -143,6 +145,8 @@ def _zone_exists(key: str) -> bool:
 
 def instant(field: str, value: object) -> datetime:
     """An aware datetime, in UTC."""
+    if type(value) is datetime and value.tzinfo is UTC:
+        return value
     if not isinstance(value, datetime):
         raise InvalidValue(field, f"{brief(value)} is not a datetime", "Pass an aware datetime.")
     if value.tzinfo is None or value.utcoffset() is None:
@@ -176,6 +180,8 @@ def an_optional_day(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None
 
 
 def day(field: str, value: object) -> date:
+    if type(value) is date:
+        return value
     if not is_a(value, date):
         raise InvalidValue(field, f"{brief(value)} is not a date", "Pass a datetime.date, without a time.")
     assert isinstance(value, date)
