@@ -89,7 +89,7 @@ def test_what_is_asked_together() -> None:
     assert (report.examined, report.captured, len(report.declined), report.failed) == (61, 60, 1, ())
     assert (subs.count(Capture), subs.count(AtOnce)) == (61, 1)
     assert (subs.count(Load), subs.count(Save)) == (0, 0)
-    assert (subs.count(LoadMany), subs.count(SaveMany)) == (3, 2)
+    assert (subs.count(LoadMany), subs.count(SaveMany)) == (2, 2)
 
 
 def test_few_payments_wait_for_their_facts() -> None:

@@ -105,7 +105,7 @@ def test_every_standard_command_is_tried() -> None:
 def test_a_document_says_what_it_is_and_how_it_is_written() -> None:
     document = encode(Cancel(date(2026, 1, 31)))
     assert document == {
-        "format": 1,
+        "format": FORMAT,
         "type": "Command",
         "Cancel": {"when": {"date": "2026-01-31"}, "refund": "none"},
     }
@@ -115,7 +115,7 @@ def test_a_document_says_what_it_is_and_how_it_is_written() -> None:
 def test_a_later_format_is_not_guessed() -> None:
     document = encode(Money(5, "EUR"))
     with pytest.raises(InvalidValue, match="upgrade"):
-        decode(Money, document | {"format": 2})
+        decode(Money, document | {"format": FORMAT + 1})
     with pytest.raises(InvalidValue, match="upgrade"):
         decode(Money, {name: value for name, value in document.items() if name != "format"})
 

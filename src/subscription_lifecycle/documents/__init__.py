@@ -39,10 +39,14 @@ from subscription_lifecycle.ports import Answer, Attempt, Stored, Write
 
 __all__ = ["FORMAT", "UnknownCommand", "decode", "encode", "from_json", "to_json"]
 
-FORMAT: Final = 1
-"""How documents are written now. A version reads this format and every earlier one."""
+FORMAT: Final = 2
+"""How documents are written now. A version reads this format and every earlier one.
+
+Since 2 a decision says of its snapshots what differs from the one before it, where 1 wrote out all of them.
+"""
 
 T = TypeVar("T")
+_READ: Final = range(1, FORMAT + 1)
 
 
 @attrs.frozen
@@ -84,10 +88,10 @@ def decode(kind: type[T], document: Mapping[str, Any]) -> T:
     written, found = fields.pop("format", None), fields.pop("type", None)
     if KINDS.get(tag) is not kind or found != tag:
         raise InvalidValue("document", f"it holds a {found}, not a {tag}", "Decode it as what its `type` says.")
-    if written != FORMAT:
+    if written not in _READ:
         raise InvalidValue(
             "document",
-            f"its format is {validation.brief(written)}; this version reads {FORMAT}",
+            f"its format is {validation.brief(written)}; this version reads up to {FORMAT}",
             "It was written by a later version: upgrade subscription-lifecycle.",
         )
     value: T = _DECODERS[tag](fields)
@@ -225,6 +229,47 @@ converter.register_unstructure_hook(
 converter.register_structure_hook(
     Entry, make_dict_structure_fn(Entry, converter, changes=override(struct_hook=_decode_changes))
 )
+
+
+# -- decisions: three snapshots that are nearly the same
+
+_decision: Final = make_dict_unstructure_fn(
+    Decision, converter, after=override(omit=True), declined=override(omit=True)
+)
+_whole_decision: Final = make_dict_structure_fn(Decision, converter)
+
+
+def _encode_decision(decision: Decision) -> dict[str, Any]:
+    before, declined = decision.before, decision.declined
+    return {
+        **_decision(decision),
+        "after": _beside(before, decision.after),
+        "declined": None if declined is None else _beside(before, declined),
+    }
+
+
+def _beside(before: Subscription, after: Subscription) -> dict[str, Any]:
+    """What differs; the whole of it, which has an id, where it is not the same subscription."""
+    whole, old = after.id != before.id, vars(before)
+    return {
+        name: None if value is None else _CHANGES[name][0](value)
+        for name, value in vars(after).items()
+        if whole or (value is not old[name] and value != old[name])
+    }
+
+
+def _decode_decision(document: dict[str, Any], _: Any) -> Decision:
+    before, whole = document["before"], dict(document)
+    for name in ("after", "declined"):
+        snapshot = document.get(name)
+        if snapshot is not None and "id" not in snapshot:
+            whole[name] = {**before, **snapshot}
+    decision: Decision = _whole_decision(whole, Decision)
+    return decision
+
+
+converter.register_unstructure_hook(Decision, _encode_decision)
+converter.register_structure_hook(Decision, _decode_decision)
 
 
 def _structured(decoder: Callable[[Any, Any], Any], kind: type, document: dict[str, Any]) -> Any:

@@ -72,7 +72,7 @@ def carry_out(lifecycle: Lifecycle, decision: Decision, key: str, now: datetime,
     attempt = Attempt(
         reference=reference,
         key=key,
-        decision=attrs.evolve(decision, earlier=()),
+        decision=decision.changed({"earlier": ()}) if decision.earlier else decision,
         payment=payment,
         first_version=first,
         opened_at=now,

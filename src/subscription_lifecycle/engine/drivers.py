@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import inspect
 import threading
 from collections.abc import Callable, Generator
@@ -12,7 +11,6 @@ import attrs
 
 from subscription_lifecycle.engine.effects import (
     AskFacts,
-    AtOnce,
     Capture,
     CountFailure,
     CountStumbles,
@@ -135,52 +133,6 @@ def _drop(made: list[Any]) -> None:
             close()
 
 
-def at_once(effect: AtOnce, perform: Callable[[Effect], Any]) -> tuple[Any, ...]:
-    """Each part in a thread, no more than `limit` at a time. Where one ends the process, no other is begun."""
-    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-
-    limit = min(effect.limit, len(effect.parts))
-    with ThreadPoolExecutor(limit, thread_name_prefix="lifecycle payment") as pool:
-        futures = [pool.submit(contextvars.copy_context().run, _tried, part, perform) for part in effect.parts]
-        try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                if (ended := future.exception()) is not None:
-                    raise ended
-            return tuple(future.result() for future in futures)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _tried(effect: Effect, perform: Callable[[Effect], Any]) -> Any:
-    try:
-        return perform(effect)
-    except Exception as error:
-        return error
-
-
-async def at_once_async(effect: AtOnce, perform: Callable[[Effect], Any]) -> tuple[Any, ...]:
-    """Each part in a task, no more than `limit` at a time. Where one is cut off, so are all."""
-    import asyncio
-
-    gate = asyncio.Semaphore(effect.limit)
-
-    async def tried(part: Effect) -> Any:
-        async with gate:
-            try:
-                return await answered(part, perform)
-            except Exception as error:
-                return error
-
-    tasks = [asyncio.ensure_future(tried(part)) for part in effect.parts]
-    try:
-        return tuple(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 @attrs.frozen
 class _Later:
     """An answer that is awaited before it is checked, or given up with all that it is made of."""
@@ -243,9 +195,13 @@ class Performer:
         if attempt is not None:
             pinned = attempt.decision
             declined = None if pinned.declined is None else known(pinned.declined)
-            decision = attrs.evolve(pinned, before=known(pinned.before), after=known(pinned.after), declined=declined)
+            own = {"before": known(pinned.before), "after": known(pinned.after), "declined": declined}
+            decision = pinned.changed(own)
             attempt = attrs.evolve(attempt, decision=decision)
-        return attrs.evolve(stored, subscription=known(stored.subscription), attempt=attempt)
+        subscription = known(stored.subscription)
+        if subscription is stored.subscription and attempt is None:
+            return stored
+        return Stored(subscription, attempt, stored.answer)
 
     def _answer(self, effect: Effect) -> Any:
         match effect:

@@ -104,7 +104,7 @@ def _owed_as_well(
         after, entry = record(lifecycle, before, "failed", command, now, changes, None, "fail payment", None)
         return after, (entry,)
     back = decision.after.changed({"refunds": (*decision.after.refunds, refund)})
-    after, (*earlier, entry) = attrs.evolve(decision, after=back).begun(now, key=None, reference=refund.reference)
+    after, (*earlier, entry) = decision.changed({"after": back}).begun(now, key=None, reference=refund.reference)
     return after, (*earlier, attrs.evolve(entry, event="failed"))
 
 

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from subscription_lifecycle.engine import flow, queries, reports
+from subscription_lifecycle.engine.at_once import at_once, at_once_async, threads_kept
 from subscription_lifecycle.engine.clock import no_facts, utc_now
 from subscription_lifecycle.engine.commands import StandardCommands
-from subscription_lifecycle.engine.drivers import Performer, at_once, at_once_async, run, run_async
+from subscription_lifecycle.engine.drivers import Performer, run, run_async
 from subscription_lifecycle.engine.effects import AtOnce, Effect, Flow
 from subscription_lifecycle.engine.health import Health, health
 from subscription_lifecycle.engine.reconciliation import Reconciliation, reconcile
@@ -185,11 +186,13 @@ class Subscriptions(_Face[Result]):
         nothing, and is reported. Raises what the store or the clock raises when even that cannot be asked what is due.
         """
         flow = self.sweep_flow(limit, deliver=True, lease=lease, captures_at_once=captures_at_once, progress=progress)
-        return run(flow, self.perform)
+        with threads_kept():
+            return run(flow, self.perform)
 
     def recover(self) -> SweepReport:
         """As `sweep`, without delivering the outbox: what a process may do when it starts."""
-        return run(self.sweep_flow(None, deliver=False), self.perform)
+        with threads_kept():
+            return run(self.sweep_flow(None, deliver=False), self.perform)
 
     # -- asking
 

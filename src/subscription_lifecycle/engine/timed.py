@@ -12,12 +12,13 @@ from subscription_lifecycle.engine.capturing import Result, carry_out, resume
 from subscription_lifecycle.engine.effects import AskFacts, Flow, Load, LookUp, Now
 from subscription_lifecycle.engine.refunds import give_back
 from subscription_lifecycle.engine.reports import report
-from subscription_lifecycle.engine.writing import loaded, not_before, save
+from subscription_lifecycle.engine.writing import due_at, loaded, not_before, save
 from subscription_lifecycle.errors import ConcurrentChange, IdempotencyKeyReused, PaymentDeclined
 from subscription_lifecycle.machine.decision import Applied
 from subscription_lifecycle.machine.lifecycle import CaughtUp, Lifecycle
 from subscription_lifecycle.model.calendar import local_day, start_of_day
 from subscription_lifecycle.model.payment import Captured, ChargebackReversed, ChargedBack, Declined, Payment
+from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.ports import Stored
 
 MOST_CHARGES = 1000
@@ -56,17 +57,26 @@ def advance(lifecycle: Lifecycle, id: str, *, gateway: bool) -> Flow[tuple[Resul
         if caught.charge is not None:
             results.append((yield from charge_due(lifecycle, subscription.version, caught, now, gateway)))
         elif caught.steps:
-            last = attrs.evolve(caught.steps[-1], earlier=caught.steps[:-1])
+            last = caught.steps[-1].changed({"earlier": caught.steps[:-1]})
             after, entries = last.begun(now, key=None, reference="")
             yield from save(lifecycle, "due", subscription.version, after, entries, None, (), now, None)
             results.append(Applied(after, entries))
         else:
             after, refunded = yield from give_back(lifecycle, subscription)
             return (*results, Applied(after, refunded)) if refunded else tuple(results)
+        written = results[-1]
+        if isinstance(written, Applied) and _is_at_rest(lifecycle, written.subscription, now):
+            # It is not read again only to find nothing. Where somebody else has written since, that is theirs to see.
+            return tuple(results)
         stored = yield from loaded(id, None)
         if stored.attempt is not None or stored.subscription.version == subscription.version:
             return tuple(results)
     return tuple(results)
+
+
+def _is_at_rest(lifecycle: Lifecycle, subscription: Subscription, now: datetime) -> bool:
+    due = due_at(lifecycle, subscription, None)
+    return due is None or due > now
 
 
 def charge_due(lifecycle: Lifecycle, version: int, caught: CaughtUp, now: datetime, gateway: bool) -> Flow[Result]:
@@ -74,7 +84,9 @@ def charge_due(lifecycle: Lifecycle, version: int, caught: CaughtUp, now: dateti
     assert caught.due is not None
     due, current = caught.due, caught.subscription
     facts: Mapping[str, Any] = yield AskFacts(current, due.command)
-    decision = attrs.evolve(lifecycle.decide_due(current, due, now, facts), earlier=caught.steps)
+    decision = lifecycle.decide_due(current, due, now, facts) if facts or caught.charge is None else caught.charge
+    if caught.steps:
+        decision = decision.changed({"earlier": caught.steps})
     key = f"{due.command.title.replace(' ', '_')}:{current.id}:{local_day(due.at, current.time_zone)}"
     stored: Stored | None = yield Load(current.id, key)
     if stored is None or stored.subscription.version != version:

@@ -295,9 +295,8 @@ def hold(row: Transition[Any], decision: Decision, context: Context[Any]) -> Dec
         debts = _debts(decision.charge, context.today, held=True)
         changes = dates | _credited(before, decision.charge) | {"arrears": (*before.arrears, *debts)}
     after = before.changed({**changes, "version": before.version + 1})
-    return attrs.evolve(
-        decision, after=after, declined=None, event="held", collected="nothing", settlements=(), reminders=()
-    )
+    nothing_collected = {"collected": "nothing", "settlements": (), "reminders": ()}
+    return decision.changed({**nothing_collected, "after": after, "declined": None, "event": "held"})
 
 
 _DATES = ("schedule", "next_billing_date", "term_start", "term_end", "cycles")

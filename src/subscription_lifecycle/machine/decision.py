@@ -93,6 +93,13 @@ class Decision:
     reminders: tuple[Reminder, ...] = ()
     earlier: tuple[Decision, ...] = ()
 
+    def changed(self, changes: Mapping[str, Any]) -> Decision:
+        """The same decision with these fields instead; `attrs.evolve` takes ten times as long."""
+        new = object.__new__(Decision)
+        new.__dict__.update(self.__dict__)
+        new.__dict__.update(changes)
+        return new
+
     @property
     def terms(self) -> Terms:
         """The charge, however it is collected, and the next billing date if the money comes."""
@@ -178,7 +185,7 @@ class Decision:
     def unpaid(self, recorded_at: datetime, *, key: str) -> tuple[Subscription, tuple[Entry, ...]]:
         """As declined, where there is no payment method to ask."""
         assert self.declined is not None
-        steps = attrs.evolve(self, event="held", collected="nothing", settlements=(), after=self.declined)
+        steps = self.changed({"event": "held", "collected": "nothing", "settlements": (), "after": self.declined})
         after, entries = steps.begun(recorded_at, key=key, reference="")
         return after, (*entries[:-1], attrs.evolve(entries[-1], event="declined"))
 
@@ -195,7 +202,7 @@ class Decision:
         """The same, where no payment is waited for: what it settles is in `after` already, for the steps behind it."""
         if not self.settlements:
             return self
-        return attrs.evolve(self, after=self._settled(self.after, reference), settlements=())
+        return self.changed({"after": self._settled(self.after, reference), "settlements": ()})
 
     def _settled(self, after: Subscription, reference: str | None) -> Subscription:
         if not self.settlements:

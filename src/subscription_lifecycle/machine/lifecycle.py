@@ -108,7 +108,7 @@ class Lifecycle(Choosing):
         if refusals:
             raise Refused(refusals)
         decision = take(self, context.row, context)
-        return attrs.evolve(decision, earlier=caught.steps) if caught.steps else decision
+        return decision.changed({"earlier": caught.steps}) if caught.steps else decision
 
     def explain(
         self,

@@ -113,11 +113,16 @@ def _sentence(entry: Entry) -> Iterable[str]:
 
 def changes_between(before: Subscription | None, after: Subscription) -> dict[str, Change]:
     """Every field that differs, version aside."""
+    new = vars(after)
+    if before is None:
+        return {name: Change(None, new[name]) for name in _NAMES}
+    old = vars(before)
     return {
-        field.name: Change(None if before is None else getattr(before, field.name), getattr(after, field.name))
-        for field in attrs.fields(Subscription)
-        if field.name != "version" and (before is None or getattr(before, field.name) != getattr(after, field.name))
+        name: Change(old[name], new[name]) for name in _NAMES if old[name] is not new[name] and old[name] != new[name]
     }
+
+
+_NAMES = tuple(field.name for field in attrs.fields(Subscription) if field.name != "version")
 
 
 def fold(entries: Iterable[Entry], *, gaps: bool = False) -> Subscription | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 
 from subscription_lifecycle import documents
 from subscription_lifecycle.adapters.sqlalchemy.statements import Row
+from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.ports import Answer, Attempt, Stored, Write
 
+V = TypeVar("V", Subscription, Entry)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -39,7 +41,7 @@ def rows_of(write: Write) -> WriteRows:
             "reference": None if entry.payment is None else entry.payment.reference,
             "effective_at": microseconds(entry.effective_at),
             "recorded_at": microseconds(entry.recorded_at),
-            "document": documents.to_json(entry),
+            "document": _written(entry, _ENTRIES),
         }
         for entry in write.entries
     ]
@@ -58,7 +60,7 @@ def rows_of(write: Write) -> WriteRows:
         "new_customer": subscription.customer,
         "new_state": subscription.state.name,
         "new_due_at": None if write.due_at is None else microseconds(write.due_at),
-        "new_document": documents.to_json(subscription),
+        "new_document": _written(subscription, _SNAPSHOTS),
         "new_attempt": None if write.attempt is None else documents.to_json(write.attempt),
     }
     replacing: Row = {"id": subscription.id, "expected": write.expected, "write_id": write.id, **snapshot}
@@ -76,11 +78,58 @@ def stored_of(row: Any) -> Stored | None:
         return None
     document, attempt, answer = row
     return Stored(
-        _snapshot(document),
+        snapshot_of(document),
         None if attempt is None else documents.from_json(Attempt, attempt),
         None if answer is None else documents.from_json(Answer, answer),
     )
 
 
-# A command and a sweep read the same snapshot more than once between two writes, and it is immutable.
-_snapshot: Final = functools.lru_cache(1024)(functools.partial(documents.from_json, Subscription))
+def _written(value: V, recent: _Recent[V]) -> str:
+    text = documents.to_json(value)
+    recent.remember(text, value)
+    return text
+
+
+# -- what this process wrote or read lately
+
+
+def snapshot_of(text: str) -> Subscription:
+    """A command and a sweep read the same snapshot more than once between two writes."""
+    known = _SNAPSHOTS.get(text)
+    return _SNAPSHOTS.remember(text, documents.from_json(Subscription, text)) if known is None else known
+
+
+def entry_of(text: str) -> Entry:
+    """A sweep delivers what it wrote a moment before."""
+    known = _ENTRIES.get(text)
+    return documents.from_json(Entry, text) if known is None else known
+
+
+class _Recent(dict[str, V]):
+    """Values by their documents: the last of them that nobody can change."""
+
+    def remember(self, text: str, value: V) -> V:
+        if _is_unchangeable(value):
+            self[text] = value
+            if len(self) > 2 * _REMEMBERED:
+                for oldest in list(self)[:_REMEMBERED]:
+                    self.pop(oldest, None)
+        return value
+
+
+_REMEMBERED: Final = 1024
+_SNAPSHOTS: Final = _Recent[Subscription]()
+_ENTRIES: Final = _Recent[Entry]()
+
+
+def _is_unchangeable(value: Subscription | Entry) -> bool:
+    """Whether nothing in it is the caller's own: lists and mappings that a host brings, or commands of its own."""
+    if isinstance(value, Subscription):
+        return _flat(value.metadata)
+    ours = type(value.command).__module__.startswith("subscription_lifecycle.")
+    brought = "metadata" in value.changes or (value.payment is not None and value.payment.next_action)
+    return ours and not brought and _flat(value.facts)
+
+
+def _flat(brought: Mapping[str, Any]) -> bool:
+    return not any(isinstance(item, (list, dict)) for item in brought.values())

@@ -19,7 +19,7 @@ from subscription_lifecycle import documents
 from subscription_lifecycle.adapters.sqlalchemy.migrations import migrate
 from subscription_lifecycle.adapters.sqlalchemy.mirror import BrokeOut, Mirror, mirrored, plain, said, time_limit
 from subscription_lifecycle.adapters.sqlalchemy.postgresql import NAMES, postgresql_engine
-from subscription_lifecycle.adapters.sqlalchemy.rows import WriteRows, microseconds, rows_of, stored_of
+from subscription_lifecycle.adapters.sqlalchemy.rows import WriteRows, entry_of, microseconds, rows_of, stored_of
 from subscription_lifecycle.adapters.sqlalchemy.sqlite import sqlite_engine
 from subscription_lifecycle.adapters.sqlalchemy.statements import Row, Statements, storable
 from subscription_lifecycle.adapters.sqlalchemy.tables import add_tables
@@ -130,8 +130,11 @@ class SQLStore:
         given = {number: rows_of(writes[number]) for number in plain}
         sql = self._sql
         with self._transactions.writing() as cursor:
-            changed = sql.replace.each_changed(cursor, [given[number].replacing for number in plain])
-            done = [number for number, new in zip(plain, changed, strict=True) if new]
+            left, done = plain, list[int]()
+            for replace in sql.replacing:
+                changed = replace.each_changed(cursor, [given[number].replacing for number in left])
+                done += [number for number, new in zip(left, changed, strict=True) if new]
+                left = [number for number, new in zip(left, changed, strict=True) if not new]
             sql.append.many(cursor, [row for number in done for row in given[number].entries])
             sql.answer.many(cursor, [row for number in done for row in given[number].answers])
             sql.line.many(cursor, [row for number in done for row in given[number].lines])
@@ -180,7 +183,7 @@ class SQLStore:
     def undelivered(self, limit: int, /) -> Sequence[Entry]:
         with self._transactions.reading() as cursor:
             texts = self._sql.undelivered.all(cursor, limit=limit)
-        return tuple([documents.from_json(Entry, text) for text in texts])
+        return tuple([entry_of(text) for text in texts])
 
     def delivered(self, entries: Sequence[Entry], /) -> None:
         # In one order, so that two who deliver the same never wait for each other.
@@ -327,7 +330,7 @@ class SQLStore:
         if write.expected == 0:
             changed = sql.create.changed(cursor, **rows.snapshot)
         else:
-            changed = sql.replace.changed(cursor, **rows.replacing)
+            changed = any(replace.changed(cursor, **rows.replacing) for replace in sql.replacing)
         if not changed:
             if sql.written.one(cursor, id=id, write_id=write.id):
                 return False
