@@ -18,9 +18,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import attrs
+from cattrs.fns import identity
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from subscription_lifecycle.documents.shapes import converter, same, shared
+from subscription_lifecycle.documents.shapes import converter, same, shared, without_none
 from subscription_lifecycle.documents.shapes import text as text_of
 from subscription_lifecycle.errors import InvalidValue
 from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, Decision
@@ -201,11 +202,31 @@ def _decode_subscription(document: dict[str, Any], _: Any = None) -> Subscriptio
     return subscription
 
 
-converter.register_structure_hook(Subscription, _decode_subscription)
 _CHANGES: Final = {
     field.name: (converter.get_unstructure_hook(field.type), converter.get_structure_hook(field.type), field.type)
     for field in attrs.fields(Subscription)
 }
+
+
+_ENCODED: Final = [
+    (name, encoder)
+    for field in attrs.fields(Subscription)
+    for name, encoder in [(field.name, converter.get_unstructure_hook(without_none(field.type)))]
+    if encoder is not identity
+]
+
+
+def _encode_subscription(subscription: Subscription) -> dict[str, Any]:
+    document = dict(vars(subscription))
+    for name, encoder in _ENCODED:
+        value = document[name]
+        if value is not None:
+            document[name] = encoder(value)
+    return document
+
+
+converter.register_unstructure_hook(Subscription, _encode_subscription)
+converter.register_structure_hook(Subscription, _decode_subscription)
 
 
 def _encode_changes(changes: Mapping[str, Change]) -> dict[str, Any]:

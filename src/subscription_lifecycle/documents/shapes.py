@@ -19,7 +19,7 @@ from subscription_lifecycle.model.actor import Role
 from subscription_lifecycle.model.mapping import FrozenMapping, frozen_mapping
 from subscription_lifecycle.model.state import Cause, State
 
-__all__ = ["converter", "same", "shared", "text"]
+__all__ = ["converter", "same", "shared", "text", "without_none"]
 
 # Nothing that is written can hold itself: it is made of immutable values.
 text: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
@@ -97,18 +97,21 @@ def _is_optional(kind: Any) -> bool:
     return get_origin(kind) in (Union, types.UnionType) and len(set(get_args(kind)) - {type(None)}) == 1
 
 
-def _of_optional(kind: Any) -> Any:
+def without_none(kind: Any) -> Any:
+    """The type that an optional one is, beside None."""
+    if not _is_optional(kind):
+        return kind
     [member] = set(get_args(kind)) - {type(None)}
     return member
 
 
 def _optional_encoder(kind: Any) -> Callable[[Any], Any]:
-    encoder = converter.get_unstructure_hook(_of_optional(kind))
+    encoder = converter.get_unstructure_hook(without_none(kind))
     return encoder if encoder is identity else lambda value: None if value is None else encoder(value)
 
 
 def _optional_decoder(kind: Any) -> Callable[[Any, Any], Any]:
-    member = _of_optional(kind)
+    member = without_none(kind)
     decoder = converter.get_structure_hook(member)
     return decoder if decoder is same else lambda value, _: None if value is None else decoder(value, member)
 
@@ -123,7 +126,7 @@ def _is_tuple(kind: Any) -> bool:
 
 def _tuple_encoder(kind: Any) -> Callable[[Any], Any]:
     encoder = converter.get_unstructure_hook(get_args(kind)[0])
-    return lambda items: [encoder(item) for item in items]
+    return lambda items: [encoder(item) for item in items] if items else []
 
 
 def _tuple_decoder(kind: Any) -> Callable[[Any, Any], Any]:

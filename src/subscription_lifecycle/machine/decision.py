@@ -283,29 +283,29 @@ def onto(base: Subscription, before: Subscription, after: Subscription) -> Subsc
     changes: dict[str, Any] = {}
     entered = base.state == after.state != before.state
     owing = base.state.settled == after.state and bool(without(base.arrears, before.arrears))
-    for field in attrs.fields(Subscription):
-        old, new, now = getattr(before, field.name), getattr(after, field.name), getattr(base, field.name)
-        if new == old or field.name in ("version", "recorded_at"):
+    for name, new in vars(after).items():
+        old, now = getattr(before, name), getattr(base, name)
+        if new is old or new == old or name in ("version", "recorded_at"):
             continue
-        if owing and field.name in ("state", "since", "until"):
+        if owing and name in ("state", "since", "until"):
             continue
-        if entered and field.name in ("since", "until"):
+        if entered and name in ("since", "until"):
             continue
-        if field.name == "paid_through":
+        if name == "paid_through":
             owed_since = [debt.period.start for debt in without(base.arrears, before.arrears)]
             changes["paid_through"] = min([new, *owed_since])
-        elif now == old or field.name not in ("arrears", "refunds", "settlements", "submitted", "credit"):
-            changes[field.name] = new
-        elif field.name == "credit":
+        elif now == old or name not in ("arrears", "refunds", "settlements", "submitted", "credit"):
+            changes[name] = new
+        elif name == "credit":
             zero = Money.zero(before.currency)
             changes["credit"] = (now or zero) + (new or zero) - (old or zero) or None
         else:
             came = without(new, old)
-            if field.name == "settlements":
+            if name == "settlements":
                 # What a bank has taken back meanwhile is not paid for again by having moved.
                 gone = {paid.reference for paid in without(old, now)} - {None}
                 came = tuple(paid for paid in came if paid.reference not in gone)
-            changes[field.name] = (*without(now, without(old, new)), *came)
+            changes[name] = (*without(now, without(old, new)), *came)
     return base.changed(changes) if changes else base
 
 

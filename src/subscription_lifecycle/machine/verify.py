@@ -118,8 +118,13 @@ def _causes(definition: Definition) -> Iterator[str]:
 
 def _overlaps(definition: Definition) -> Iterator[str]:
     causes = (None, *definition.causes.values())
-    for command, state in itertools.product(definition.commands, definition.states.values()):
-        rows = [row for row in definition.rows if row.on is command and state in row.source]
+    groups: dict[tuple[type[Command], State], list[Transition[Any]]] = {}
+    for row in definition.rows:
+        for state in dict.fromkeys(row.source):
+            groups.setdefault((row.on, state), []).append(row)
+    for (_, state), rows in groups.items():
+        if len(rows) < 2:
+            continue
         cases = tuple(dict.fromkeys((None, *(row.case for row in rows))))
         found: dict[tuple[str, ...], str] = {}
         for case, cause, term, date in itertools.product(cases, causes, TERMS, DATES):

@@ -12,12 +12,14 @@ from sqlalchemy import Connection, Engine, SingletonThreadPool, StaticPool
 
 from subscription_lifecycle.adapters.sqlalchemy.sqlite import in_memory
 from subscription_lifecycle.model.subscription import Subscription
+from subscription_lifecycle.ports import Write
 
 Mirror = Callable[[Connection, Subscription], None]
 """Copies a new snapshot into a table of the host, on the connection and in the transaction of ours."""
 
 _TO_COME_BACK: Final = 1.0
 _TO_CANCEL: Final = 5.0
+_MOST_ASKED: Final = 10_000
 
 
 class MirrorFailed(Exception):
@@ -130,3 +132,28 @@ def _roll_back_sqlite(driver: Any, ended: threading.Event) -> None:
         ended.wait(_TO_COME_BACK)
         undoing.join(_TO_COME_BACK)
         undo()
+
+
+class Asked:
+    """The open payments that one store object reserved itself: whoever did is alive, and was not ended by a mirror."""
+
+    def __init__(self) -> None:
+        self._references: dict[str, None] = {}
+
+    def all_of(self, write: Write) -> bool:
+        return all(reference in self._references for reference in _told(write))
+
+    def note(self, write: Write) -> None:
+        if write.attempt is not None and any(entry.event == "attempted" for entry in write.entries):
+            self._references[write.attempt.reference] = None
+            # Who was forgotten is only mirrored a little later.
+            for oldest in list(self._references)[:-_MOST_ASKED]:
+                self._references.pop(oldest, None)
+        elif write.attempt is None:
+            for reference in _told(write):
+                self._references.pop(reference, None)
+
+
+def _told(write: Write) -> list[str]:
+    """The payments that a write says something of."""
+    return [entry.payment.reference for entry in write.entries if entry.payment and entry.event != "attempted"]

@@ -14,6 +14,9 @@ _PRAGMAS: Final = (
     # With WAL the default of some builds is NORMAL, and a power cut takes the last commits: an intent lost that way is
     # a charge nobody knows of.
     "PRAGMA synchronous = FULL",
+    # A sweep commits hundreds of subscriptions at a time. At the default of 1,000 pages nearly every commit would copy
+    # them into the file, and the same pages again with the next one: 32 MB of log save a fifth of a sweep's time.
+    "PRAGMA wal_autocheckpoint = 8000",
 )
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import attrs
 from sqlalchemy import URL, Engine, MetaData, create_engine, make_url, select
@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError
 
 from subscription_lifecycle import documents
 from subscription_lifecycle.adapters.sqlalchemy.migrations import migrate
-from subscription_lifecycle.adapters.sqlalchemy.mirror import BrokeOut, Mirror, mirrored, plain, said, time_limit
+from subscription_lifecycle.adapters.sqlalchemy.mirror import Asked, BrokeOut, Mirror, mirrored, plain, said, time_limit
 from subscription_lifecycle.adapters.sqlalchemy.postgresql import NAMES, postgresql_engine
 from subscription_lifecycle.adapters.sqlalchemy.rows import WriteRows, entry_of, microseconds, rows_of, stored_of
 from subscription_lifecycle.adapters.sqlalchemy.sqlite import sqlite_engine
@@ -31,8 +31,6 @@ from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.model.state import State
 from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.ports import ClaimTaken, Parked, Stored, Write
-
-_MOST_ASKED: Final = 10_000
 
 
 class SQLStore:
@@ -65,7 +63,7 @@ class SQLStore:
         self._sql = Statements(self.engine.dialect, schema)
         self._mirror = mirror
         self._mirror_seconds = time_limit(self.engine, _positive(mirror_seconds))
-        self._asked_here = _Asked()
+        self._asked_here = Asked()
         self._transactions = Transactions(self.engine)
         if self._owned:
             # Whoever forgets to close it leaves no connection behind.
@@ -353,31 +351,6 @@ def _tried(method: Callable[[Any], Any], argument: Any) -> Any:
         return method(argument)
     except Exception as error:
         return error
-
-
-class _Asked:
-    """The open payments that one store object reserved itself: whoever did is alive, and was not ended by a mirror."""
-
-    def __init__(self) -> None:
-        self._references: dict[str, None] = {}
-
-    def all_of(self, write: Write) -> bool:
-        return all(reference in self._references for reference in _told(write))
-
-    def note(self, write: Write) -> None:
-        if write.attempt is not None and any(entry.event == "attempted" for entry in write.entries):
-            self._references[write.attempt.reference] = None
-            # Who was forgotten is only mirrored a little later.
-            for oldest in list(self._references)[:-_MOST_ASKED]:
-                self._references.pop(oldest, None)
-        elif write.attempt is None:
-            for reference in _told(write):
-                self._references.pop(reference, None)
-
-
-def _told(write: Write) -> list[str]:
-    """The payments that a write says something of."""
-    return [entry.payment.reference for entry in write.entries if entry.payment and entry.event != "attempted"]
 
 
 def _positive(seconds: float) -> float:
