@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-OPTIONAL = ["alembic", "cattrs", "hypothesis", "psycopg", "rich", "sqlalchemy", "stripe", "typer"]
+OPTIONAL = ["alembic", "cattrs", "hypothesis", "orjson", "psycopg", "rich", "sqlalchemy", "stripe", "typer"]
 
 
 @pytest.mark.slow

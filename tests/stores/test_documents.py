@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.stores import values
 
 from subscription_lifecycle import Actor, BillingPeriod, Command, Entry, InvalidValue, Money, Subscription
-from subscription_lifecycle.documents import FORMAT, UnknownCommand, decode, encode, from_json, to_json
+from subscription_lifecycle.documents import FORMAT, UnknownCommand, decode, encode, from_json, shapes, to_json
 from subscription_lifecycle.model.command import REGISTRY
 from subscription_lifecycle.ports import Answer, Attempt
 from subscription_lifecycle.standard.commands import Cancel, Start
@@ -303,3 +303,26 @@ def test_a_document_is_plain_json() -> None:
     actor = Actor("alice", [values.Role("b"), values.Role("a")])
     assert json.loads(to_json(actor)) == encode(actor)
     assert encode(actor)["roles"] == ["a", "b"]
+
+
+NUMBERS = st.integers(-(2**100), 2**100) | st.booleans() | st.none()
+PLAIN = st.recursive(
+    st.text() | st.text(st.characters(max_codepoint=0x9F)) | NUMBERS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.integers(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(PLAIN)
+def test_the_text_is_the_same_with_orjson_and_without(document: Any) -> None:
+    pytest.importorskip("orjson")
+    with pytest.MonkeyPatch.context() as without:
+        without.setattr(shapes, "orjson", None)
+        plain = shapes.text(document)
+    assert shapes.text(document) == plain
+    assert plain.isascii()
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_of_a_command_of_ones_own_is_read_as_it_was(number: float) -> None:
+    assert repr(json.loads(shapes.text([number]))) == repr([number])
