@@ -18,6 +18,7 @@ import time
 SIDES = {
     "nothing": "pass",
     "attrs, transitions": "import attrs, transitions",
+    "core": "import attrs, transitions, cattrs",
     "subscription_lifecycle": "import subscription_lifecycle",
 }
 

@@ -100,8 +100,8 @@ def snapshot_of(text: str) -> Subscription:
 
 
 def entry_of(text: str) -> Entry:
-    """A sweep delivers what it wrote a moment before."""
-    known = _ENTRIES.get(text)
+    """A sweep delivers what it wrote a moment before, and once."""
+    known = _ENTRIES.pop(text, None)
     return documents.from_json(Entry, text) if known is None else known
 
 
