@@ -5,210 +5,69 @@ rules for billing dates. Start with `Subscriptions` and `STANDARD`; extend with 
 Other doors: `standard`, `policies`, `ports`, `documents`, `adapters.<library>`, `testing`.
 """
 
-from subscription_lifecycle.adapters.memory import MemoryStore
-from subscription_lifecycle.engine.differing import Difference
-from subscription_lifecycle.engine.health import Finding, Health
-from subscription_lifecycle.engine.reconciliation import Reconciliation, Totals
-from subscription_lifecycle.engine.simulation import simulate
-from subscription_lifecycle.engine.subscriptions import AsyncSubscriptions, Subscriptions
-from subscription_lifecycle.engine.sweep import SweepProgress, SweepReport
-from subscription_lifecycle.errors import (
-    AlreadyExists,
-    ConcurrentChange,
-    DefinitionError,
-    IdempotencyKeyReused,
-    Interrupted,
-    InvalidValue,
-    LifecycleError,
-    NotPossible,
-    PaymentDeclined,
-    PaymentInProgress,
-    Refused,
-    UnknownPayment,
-    UnknownSubscription,
-)
-from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, Decision
-from subscription_lifecycle.machine.guard import Context, Guard, Refusal, guard
-from subscription_lifecycle.machine.lifecycle import Action, Due, Lifecycle
-from subscription_lifecycle.machine.planned import Later, PlannedCommand
-from subscription_lifecycle.machine.telling import Moment, RefusedCommand, TimelineCharge
-from subscription_lifecycle.machine.timeline import Stretch, Timeline, TimelineTotals
-from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition
-from subscription_lifecycle.model.actor import SYSTEM, Actor, Role
-from subscription_lifecycle.model.charge import Charge, Debt, InvoiceLine, Reminder, Terms
-from subscription_lifecycle.model.command import Command
-from subscription_lifecycle.model.entry import Entry
-from subscription_lifecycle.model.money import Money
-from subscription_lifecycle.model.payment import Payment
-from subscription_lifecycle.model.payment_method import PaymentMethod
-from subscription_lifecycle.model.plan import Plan
-from subscription_lifecycle.model.policy import DunningStep, Policy
-from subscription_lifecycle.model.schedule import (
-    DAILY,
-    MONTHLY,
-    QUARTERLY,
-    WEEKLY,
-    YEARLY,
-    BillingPeriod,
-    BillingSchedule,
-    Period,
-)
-from subscription_lifecycle.model.state import Access, Cause, Condition, State
-from subscription_lifecycle.model.subscription import Subscription
-from subscription_lifecycle.standard import causes, states
-from subscription_lifecycle.standard.causes import CUSTOMER, DUNNING, LAPSED, NON_PAYMENT, PAUSE, PROVIDER
-from subscription_lifecycle.standard.commands import (
-    Adopt,
-    Cancel,
-    ChangePaymentMethod,
-    ConvertTrial,
-    Correct,
-    Delete,
-    Disable,
-    Enable,
-    Expire,
-    ExtendTrial,
-    ForgiveArrears,
-    Notify,
-    Pause,
-    PayArrears,
-    Reactivate,
-    Refund,
-    Renew,
-    ReportInvoice,
-    Resume,
-    RetryPayment,
-    SetRecurringBilling,
-    Start,
-    WriteOff,
-)
-from subscription_lifecycle.standard.states import (
-    ACTIVE,
-    CANCELLED,
-    DELETED,
-    DISABLED,
-    EXPIRED,
-    PAST_DUE,
-    PAUSED,
-    SCHEDULED,
-    TRIALING,
-)
-from subscription_lifecycle.standard.table import STANDARD
+from __future__ import annotations
 
-__all__ = [
-    "ACTIVE",
-    "CANCELLED",
-    "CUSTOMER",
-    "DAILY",
-    "DELETED",
-    "DISABLED",
-    "DUNNING",
-    "EXPIRED",
-    "INTERRUPTED_STATE",
-    "LAPSED",
-    "MONTHLY",
-    "NON_PAYMENT",
-    "PAST_DUE",
-    "PAUSE",
-    "PAUSED",
-    "PROVIDER",
-    "QUARTERLY",
-    "SAME_STATE",
-    "SCHEDULED",
-    "STANDARD",
-    "SYSTEM",
-    "TRIALING",
-    "WEEKLY",
-    "YEARLY",
-    "Access",
-    "Action",
-    "Actor",
-    "Adopt",
-    "AlreadyExists",
-    "Applied",
-    "AsyncSubscriptions",
-    "AwaitingPayment",
-    "BillingPeriod",
-    "BillingSchedule",
-    "Cancel",
-    "Cause",
-    "ChangePaymentMethod",
-    "Charge",
-    "Command",
-    "ConcurrentChange",
-    "Condition",
-    "Context",
-    "ConvertTrial",
-    "Correct",
-    "Debt",
-    "Decision",
-    "DefinitionError",
-    "Delete",
-    "Difference",
-    "Disable",
-    "Due",
-    "DunningStep",
-    "Enable",
-    "Entry",
-    "Expire",
-    "ExtendTrial",
-    "Finding",
-    "ForgiveArrears",
-    "Guard",
-    "Health",
-    "IdempotencyKeyReused",
-    "Interrupted",
-    "InvalidValue",
-    "InvoiceLine",
-    "Later",
-    "Lifecycle",
-    "LifecycleError",
-    "MemoryStore",
-    "Moment",
-    "Money",
-    "NotPossible",
-    "Notify",
-    "Pause",
-    "PayArrears",
-    "Payment",
-    "PaymentDeclined",
-    "PaymentInProgress",
-    "PaymentMethod",
-    "Period",
-    "Plan",
-    "PlannedCommand",
-    "Policy",
-    "Reactivate",
-    "Reconciliation",
-    "Refund",
-    "Refusal",
-    "Refused",
-    "RefusedCommand",
-    "Reminder",
-    "Renew",
-    "ReportInvoice",
-    "Resume",
-    "RetryPayment",
-    "Role",
-    "SetRecurringBilling",
-    "Start",
-    "State",
-    "Stretch",
-    "Subscription",
-    "Subscriptions",
-    "SweepProgress",
-    "SweepReport",
-    "Terms",
-    "Timeline",
-    "TimelineCharge",
-    "TimelineTotals",
-    "Totals",
-    "Transition",
-    "UnknownPayment",
-    "UnknownSubscription",
-    "WriteOff",
-    "causes",
-    "guard",
-    "simulate",
-    "states",
-]
+from importlib import import_module
+from typing import Any, Final
+
+# Each name is imported from its home when it is first asked for: who needs `Money`, or the tables for a migration, does
+# not wait for the engine. Type checkers read `__init__.pyi`; a test holds the two together.
+_HOMES: Final = {
+    "adapters.memory": "MemoryStore",
+    "engine.differing": "Difference",
+    "engine.health": "Finding Health",
+    "engine.reconciliation": "Reconciliation Totals",
+    "engine.simulation": "simulate",
+    "engine.subscriptions": "AsyncSubscriptions Subscriptions",
+    "engine.sweep": "SweepProgress SweepReport",
+    "errors": (
+        "AlreadyExists ConcurrentChange DefinitionError IdempotencyKeyReused Interrupted InvalidValue "
+        "LifecycleError NotPossible PaymentDeclined PaymentInProgress Refused UnknownPayment UnknownSubscription"
+    ),
+    "machine.decision": "Applied AwaitingPayment Decision",
+    "machine.guard": "Context Guard Refusal guard",
+    "machine.lifecycle": "Action Due Lifecycle",
+    "machine.planned": "Later PlannedCommand",
+    "machine.telling": "Moment RefusedCommand TimelineCharge",
+    "machine.timeline": "Stretch Timeline TimelineTotals",
+    "machine.transition": "INTERRUPTED_STATE SAME_STATE Transition",
+    "model.actor": "SYSTEM Actor Role",
+    "model.charge": "Charge Debt InvoiceLine Reminder Terms",
+    "model.command": "Command",
+    "model.entry": "Entry",
+    "model.money": "Money",
+    "model.payment": "Payment",
+    "model.payment_method": "PaymentMethod",
+    "model.plan": "Plan",
+    "model.policy": "DunningStep Policy",
+    "model.schedule": "DAILY MONTHLY QUARTERLY WEEKLY YEARLY BillingPeriod BillingSchedule Period",
+    "model.state": "Access Cause Condition State",
+    "model.subscription": "Subscription",
+    "standard": "causes states",
+    "standard.causes": "CUSTOMER DUNNING LAPSED NON_PAYMENT PAUSE PROVIDER",
+    "standard.commands": (
+        "Adopt Cancel ChangePaymentMethod ConvertTrial Correct Delete Disable Enable Expire ExtendTrial "
+        "ForgiveArrears Notify Pause PayArrears Reactivate Refund Renew ReportInvoice Resume RetryPayment "
+        "SetRecurringBilling Start WriteOff"
+    ),
+    "standard.states": "ACTIVE CANCELLED DELETED DISABLED EXPIRED PAST_DUE PAUSED SCHEDULED TRIALING",
+    "standard.table": "STANDARD",
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
+_DOORS: Final = ("adapters", "documents", "errors", "policies", "ports", "standard", "testing")
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _DOORS:
+        return import_module(f"{__name__}.{name}")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_DOORS})
