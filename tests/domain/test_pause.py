@@ -458,6 +458,27 @@ def test_a_chargeback_meanwhile(by_clock: bool) -> None:
     assert by_clock or world.sub.paid_through == day("2024-05-22")
 
 
+@pytest.mark.parametrize(("end", "until"), [("disable", "2024-06-09"), ("keep", None)])
+def test_the_retries_after_it_have_the_end_that_policy_gives_them(end: str, until: str | None) -> None:
+    """Where nothing ends with them, no end is promised: neither for old debts nor for a charge that is declined."""
+    promised = None if until is None else day(until)
+    charged_back, declined = (
+        in_march(until="2024-05-10", when_retries_end=end, resume=rule) for rule in ("move", "restart")
+    )
+    charged_back.at("2024-03-25")
+    charged_back.subs.report_payment(charged_back.gateway.captures[-1].reference, ChargedBack("dp_1"))
+    declined.at("2024-05-09")
+    declined.declining(1)
+    for world in (charged_back, declined):
+        world.at("2024-05-10")
+        assert (world.state, world.sub.owed, world.sub.until) == (PAST_DUE, euros(20), promised)
+        world.declining(9)
+        world.at("2024-06-08")
+        assert world.state == PAST_DUE
+    declined.at("2024-06-10")
+    assert (declined.state == PAST_DUE) == (end == "keep")
+
+
 # -- several blockers
 
 

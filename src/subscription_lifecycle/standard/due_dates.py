@@ -265,7 +265,9 @@ def resume_date(context: AnyCommand) -> date:
 
 
 def retries_after_the_pause(context: AnyCommand) -> date | None:
-    """The days of retries, from today: while it was paused nobody was asked to pay."""
+    """The days of retries, from today: while it was paused nobody was asked to pay. None where they end nothing."""
+    if context.policy.when_retries_end == "keep":
+        return None
     return context.today + timedelta(days=context.policy.retry_days)
 
 
