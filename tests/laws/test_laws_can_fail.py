@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 import pytest
-from tests.laws import broken, broken_money, broken_pauses
+from tests.laws import broken, broken_money, broken_pauses, broken_refunds
 from tests.laws.life import ALICE, CARD, NOBODY, SUPPORT, TRIAL, Life
 
 from subscription_lifecycle import (
@@ -139,6 +139,7 @@ def clocks_differ(life: Life) -> None:
 SCENARIOS: tuple[Scenario, ...] = (
     ends_and_comes_back, is_renewed, is_declined, expires, expires_unwatched, lapses_and_comes_back,
     cancels_and_comes_back, comes_and_goes, never_pays, is_blocked, is_refused, times_out, dies_paying, clocks_differ,
+    broken_refunds.leaves_with_an_open_invoice, broken_refunds.is_given_all_back, broken_refunds.pauses_until_it_leaves,
 )  # fmt: skip
 
 
@@ -263,6 +264,42 @@ BREAKS: Mapping[str, Broken] = {
     "what was refunded comes back for free": Broken(laws.service_is_paid, comes_and_goes, broken.back_for_free()),
     "unpaid periods are not owed": Broken(laws.service_is_paid, never_pays, broken.declines_owe_nothing),
     "all money back": Broken(laws.service_is_paid, broken.wants_all_back, broken.refunds_without_question()),
+    # unserved_days_come_back
+    "half of it goes back": Broken(
+        laws.unserved_days_come_back, broken_refunds.leaves, broken_refunds.gives_half()
+    ),
+    "a day is kept": Broken(
+        laws.unserved_days_come_back, broken_refunds.leaves, broken_refunds.refunds_from_tomorrow_on()
+    ),
+    "the days of a pause are kept": Broken(
+        laws.unserved_days_come_back,
+        broken_refunds.leaves_while_paused,
+        broken_refunds.forgets_the_days_of_the_pause(),
+    ),
+    "days that moved are not paid any more": Broken(
+        laws.unserved_days_come_back,
+        broken_refunds.pauses_and_leaves,
+        broken_refunds.days_move_and_are_not_paid_any_more(),
+    ),
+    "a pause gives no credit": Broken(
+        laws.unserved_days_come_back, broken_pauses.pauses_and_comes_back, broken_refunds.pauses_give_no_credit()
+    ),
+    "a block gives no credit": Broken(
+        laws.unserved_days_come_back, broken.has_credit, broken_refunds.blocks_give_no_credit()
+    ),
+    "coming back costs more than went back": Broken(
+        laws.unserved_days_come_back, broken_refunds.leaves_for_days, broken_refunds.asks_for_the_whole_again()
+    ),
+    "an invoice that was paid counts for half": Broken(
+        laws.unserved_days_come_back,
+        broken_refunds.pays_an_invoice_and_leaves,
+        broken_refunds.half_an_invoice_counts(),
+    ),
+    "a debt takes away what is being paid": Broken(
+        laws.unserved_days_come_back,
+        broken_refunds.pays_while_a_bank_takes_back,
+        broken_refunds.forgets_what_was_just_paid(),
+    ),
     # there_and_back
     "coming back begins a new term": Broken(laws.there_and_back, cancels_and_comes_back, broken.back_to_a_new_term()),
     "coming back costs it all": Broken(laws.there_and_back, cancels_and_comes_back, broken.back_at_full_price()),
@@ -313,4 +350,4 @@ def test_the_law_holds_where_nothing_is_broken(scenario: Scenario) -> None:
 
 def test_every_law_is_broken_once() -> None:
     assert {found.law.sentence for found in BREAKS.values()} == {law.sentence for law in laws.ALL}
-    assert len(laws.ALL) == 15
+    assert len(laws.ALL) == 16

@@ -49,8 +49,11 @@ def came_late(
     else:
         # Where a rest goes back now, what a cancellation gives back later becomes credit.
         whole = refundable and decision.charge.total(before.currency) == amount
-        after, entries = decision.settled(payment.reference if whole else None).begun(
-            now, key=None, reference=payment.reference
+        paid = tuple(attrs.evolve(settlement, refundable=whole) for settlement in decision.settlements)
+        after, entries = (
+            attrs.evolve(decision, settlements=paid)
+            .settled(payment.reference)
+            .begun(now, key=None, reference=payment.reference)
         )
         entries = (*entries[:-1], attrs.evolve(entries[-1], payment=payment))
     yield from save(lifecycle, "late", before.version, after, entries, stored.attempt, (), now, payment.reference)

@@ -74,7 +74,8 @@ def _made_meanwhile(lifecycle: Lifecycle, asked_of: Subscription, refund: Refund
             if spared is None or any(due.reference == refund.reference for due in before.refunds):
                 return
             now = not_before((yield Now()), before)
-            before, earlier = _owed_as_well(lifecycle, before, attrs.evolve(spared, amount=refund.amount), refund, now)
+            spared = attrs.evolve(spared, amount=refund.amount)
+            before, earlier = _owed_as_well(lifecycle, stored, spared, refund, now)
         try:
             yield from _confirm(lifecycle, before, stored.attempt, refund, earlier, stored.subscription.version)
         except ConcurrentChange:
@@ -94,11 +95,12 @@ def _spared_by(since: Iterable[Entry], refund: RefundDue) -> FailPayment | None:
 
 
 def _owed_as_well(
-    lifecycle: Lifecycle, before: Subscription, command: FailPayment, refund: RefundDue, now: datetime
+    lifecycle: Lifecycle, stored: Stored, command: FailPayment, refund: RefundDue, now: datetime
 ) -> tuple[Subscription, tuple[Entry, ...]]:
     """What the failure did not make owed because it was to go back, by the table's row if there is one."""
+    before = stored.subscription
     try:
-        decision = lifecycle.decide(before, command, by=SYSTEM, at=now)
+        decision = lifecycle.decide(before, command, by=SYSTEM, at=now, clock_waits=stored.attempt is not None)
     except NotPossible:
         changes = {"refunds": (*before.refunds, refund)}
         after, entry = record(lifecycle, before, "failed", command, now, changes, None, "fail payment", None)

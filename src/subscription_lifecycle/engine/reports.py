@@ -226,7 +226,7 @@ def _failed(lifecycle: Lifecycle, stored: Stored, told: list[Entry], payment: Pa
     paid = [entry.charge.lines for entry in told if entry.charge is not None and entry.event == "applied"]
     disables = payment.code == CHARGED_BACK and lifecycle.policy_of(before).chargeback == "disable"
     command = FailPayment(payment.reference, payment.amount, paid[-1] if paid else (), disables)
-    owing = _owing(lifecycle, before, command, payment, now)
+    owing = _owing(lifecycle, stored, command, payment, now)
     entries: tuple[Entry, ...]
     if owing is None:
         left = _no_longer_submitted(stored, payment)
@@ -240,14 +240,16 @@ def _failed(lifecycle: Lifecycle, stored: Stored, told: list[Entry], payment: Pa
 
 
 def _owing(
-    lifecycle: Lifecycle, before: Subscription, command: FailPayment, payment: Payment, now: datetime
+    lifecycle: Lifecycle, stored: Stored, command: FailPayment, payment: Payment, now: datetime
 ) -> tuple[Subscription, tuple[Entry, ...]] | None:
     """None where nothing is owed for it: there is no row, or all of it was on its way back to the customer."""
+    before, waits = stored.subscription, stored.attempt is not None
     going_back = [due.amount.minor for due in before.refunds if due.reference == payment.reference]
     if sum(going_back) >= payment.amount.minor:
         return None
     try:
-        decision = lifecycle.decide(before, command, by=SYSTEM, at=now)
+        # What falls due waits for a payment that is open: it may be for the same period.
+        decision = lifecycle.decide(before, command, by=SYSTEM, at=now, clock_waits=waits)
     except NotPossible:
         return None
     after, (*earlier, entry) = decision.begun(now, key=None, reference=payment.reference)

@@ -241,7 +241,8 @@ def _debts(charge: Charge, since: date, *, held: bool) -> tuple[Debt, ...]:
 
 
 def _settlements(charge: Charge, context: Context[Any], *, invoiced: bool) -> tuple[Settlement, ...]:
-    """One per line whose period is not over: what a later cancellation may give back."""
+    """One per line whose period is not over: what a later cancellation may give back. Where service is interrupted, of
+    one that is over too: what was not served of it may still go back."""
     found, credit = [], charge.credit_used
     for line in charge.lines:
         part = None
@@ -249,7 +250,7 @@ def _settlements(charge: Charge, context: Context[Any], *, invoiced: bool) -> tu
             part = min(credit, line.amount)
             credit = credit - part
         period = context.dates.moved_along(context.subscription, line.period)
-        if period.end > context.today:
+        if period.end > context.today or context.subscription.causes:
             again = line.purpose == "recharge"
             found.append(Settlement(period, line.amount, None, invoiced, part or None, again))
     return tuple(found)

@@ -96,14 +96,15 @@ class Lifecycle(Choosing):
         by: Actor,
         at: datetime,
         facts: Mapping[str, Any] = NO_FACTS,
+        clock_waits: bool = False,
     ) -> Decision:
         """The answer to a command. Pure: nothing is stored, no money moves.
 
         The decision looks at the subscription as it is with every due row applied that moves no money; those rows are
-        its `earlier` steps. Raises Refused with every reason, NotPossible when no row leads on, InvalidValue for
-        values that cannot be right.
+        its `earlier` steps. With `clock_waits` none is applied: the clock waits while a payment is open. Raises Refused
+        with every reason, NotPossible when no row leads on, InvalidValue for values that cannot be right.
         """
-        caught, context = self._context(subscription, command, by, at, facts)
+        caught, context = self._context(subscription, command, by, at, facts, clock_waits)
         refusals = self._refusals(context)
         if refusals:
             raise Refused(refusals)
@@ -282,7 +283,13 @@ class Lifecycle(Choosing):
     # -- choosing a row
 
     def _context(
-        self, subscription: Subscription, command: Command, by: Actor, at: datetime, facts: Mapping[str, Any]
+        self,
+        subscription: Subscription,
+        command: Command,
+        by: Actor,
+        at: datetime,
+        facts: Mapping[str, Any],
+        clock_waits: bool,
     ) -> tuple[CaughtUp, Context[Any]]:
         if not isinstance(command, Command):
             raise InvalidValue(
@@ -296,7 +303,10 @@ class Lifecycle(Choosing):
             )
         now = validation.instant("at", at)
         facts = frozen_mapping(validation.json_value("facts", dict(facts))) if facts else NO_FACTS
-        caught = self._created(subscription) if command.creates else self.catch_up(subscription, now)
+        if command.creates:
+            caught = self._created(subscription)
+        else:
+            caught = CaughtUp(self.known(subscription)) if clock_waits else self.catch_up(subscription, now)
         current = caught.subscription
         today = local_day(now, current.time_zone)
         row = self._row(current, type(command), command.case, today)

@@ -121,7 +121,8 @@ class Settlement:
     """A period that is paid for and not over: by which payment (None: credit, or before adoption), or on an invoice.
 
     `from_credit` is the part that credit paid; `recharged` says that it was refunded once and paid again. `refunded` is
-    what went back of it when service was cancelled on `refunded_from`.
+    what went back of it when service was cancelled on `refunded_from`. What is not `refundable`, because money of that
+    payment goes back already and gateways know one refund of it, goes back as credit.
     """
 
     period: BillingPeriod
@@ -132,6 +133,7 @@ class Settlement:
     recharged: bool = False
     refunded: Money | None = None
     refunded_from: date | None = None
+    refundable: bool = True
 
 
 @attrs.frozen

@@ -202,19 +202,18 @@ def unserved_days(context: AnyCommand) -> Charge:
     if context.target not in (ACTIVE, PAST_DUE) or subscription.since is None:
         return Charge()
     blocked = local_day(subscription.since, subscription.time_zone)
-    if subscription.paid_through <= blocked:
-        return Charge()
     paid = [settlement for settlement in subscription.settlements if settlement.refunded is None]
+    parts: list[Money] = []
     if paid:
         parts = [
             by_days(context, settlement.amount, (settlement.period.end - blocked).days, settlement.period.days)
             for settlement in paid
             if settlement.period.end > blocked
         ]
-    else:
+    elif subscription.paid_through > blocked:
         whole = subscription.schedule.period_containing(subscription.paid_through - timedelta(days=1))
         parts = [by_days(context, subscription.price, (subscription.paid_through - blocked).days, whole.days)]
-    return Charge(credits=sum(parts, Money.zero(subscription.currency)))
+    return Charge(credits=sum(parts, Money.zero(subscription.currency))) if parts else Charge()
 
 
 def invoice_paid(context: Context[ReportInvoice]) -> Charge:

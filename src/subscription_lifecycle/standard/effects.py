@@ -128,20 +128,27 @@ def _refund(context: AnyCommand, refund: str) -> Changes:
 
 
 def _by_gateway(paid: Settlement, amount: Money) -> Money:
-    if paid.reference is None or paid.invoiced:
+    if paid.reference is None or paid.invoiced or not paid.refundable:
         return Money.zero(amount.currency)
     return min(amount, paid.amount - (paid.from_credit or Money.zero(amount.currency)))
 
 
 def give_back_a_payment(context: Context[Refund]) -> Changes:
-    """Money of one payment goes back as a favour: what it paid for stays paid, and is not refunded again."""
+    """Money of one payment goes back as a favour: what it paid for stays paid, and is not refunded again.
+
+    What credit paid beside it still may be.
+    """
     command, subscription = context.command, context.subscription
     amount = command.amount or Money(context.facts["payment"]["captured"], subscription.currency)
     settlements, left = [], amount
     for paid in reversed(subscription.settlements):
         if paid.reference == command.reference and paid.refunded is None:
             part = min(left, _by_gateway(paid, paid.amount))
-            left, paid = left - part, attrs.evolve(paid, refunded=part)
+            left = left - part
+            if paid.from_credit:
+                settlements.append(attrs.evolve(paid, amount=paid.from_credit, reference=None))
+                paid = attrs.evolve(paid, amount=paid.amount - paid.from_credit, from_credit=None)
+            paid = attrs.evolve(paid, refunded=part)
         settlements.append(paid)
     return {
         "settlements": tuple(reversed(settlements)),
@@ -214,7 +221,8 @@ def give_the_days_back(context: AnyCommand) -> Changes:
         elif subscription.paid_through > begun:
             changes["paid_through"] = subscription.paid_through + timedelta(days=days)
     elif kept_ahead(context):
-        kept = [_to_come(context, paid) for paid in touched] if days_become_credit(context) else touched
+        kept = [paid for paid in touched if paid.period.end > context.today]
+        kept = [_to_come(context, paid) for paid in kept] if days_become_credit(context) else touched
         changes["settlements"] = tuple(kept)
     else:
         changes["settlements"] = ()
@@ -306,17 +314,19 @@ def settle_the_invoice(context: Context[ReportInvoice]) -> Changes:
     """Its debts were paid elsewhere: what a later cancellation gives back of them becomes credit."""
     subscription, invoice = context.subscription, context.command.invoice
     settled = tuple(
-        Settlement(debt.period, debt.amount, invoiced=True)
-        for debt in subscription.arrears
-        if debt.invoice == invoice and debt.period.end > context.today
+        Settlement(debt.period, debt.amount, invoiced=True) for debt in subscription.arrears if debt.invoice == invoice
     )
-    running = tuple(paid for paid in subscription.settlements if paid.period.end > context.today)
-    return {"settlements": running + settled}
+    # Of an interrupted period, what was not served may still go back.
+    since = date.min if subscription.causes else context.today
+    return {"settlements": tuple(paid for paid in subscription.settlements + settled if paid.period.end > since)}
 
 
 def owe_what_was_paid(context: Context[FailPayment]) -> Changes:
     """What the failed money had paid for is owed again, since today; what was to go back of it is not."""
     subscription, command = context.subscription, context.command
+    if not command.amount:
+        # Nothing failed: a debt is heard of that was made before.
+        return {}
     going_back = [refund.amount for refund in subscription.refunds if refund.reference == command.reference]
     # Of money that came late, a part may pay for nothing: what goes back is that part first.
     zero = Money.zero(subscription.currency)

@@ -1,13 +1,12 @@
 """A state machine that lives random lives under any lifecycle, and asks every law after every step.
 
 Random commands by random people (a hostile customer among them), a clock that jumps hours to years and to the very
-instants that matter, payments that are declined, lost, or wait, sweeps in time, late and never, processes that die at
-any effect, keys that are used again.
+instants that matter, payments that are declined, lost, or wait, refunds that wait, invoices that are paid or not,
+sweeps in time, late and never, processes that die at any effect, keys that are used again.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -15,35 +14,31 @@ from typing import Any
 import attrs
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import initialize, rule
 
 from subscription_lifecycle.adapters.memory import MemoryStore
 from subscription_lifecycle.errors import LifecycleError, Refused
 from subscription_lifecycle.machine.lifecycle import Lifecycle
 from subscription_lifecycle.model.actor import SYSTEM, Actor
 from subscription_lifecycle.model.command import Command
-from subscription_lifecycle.model.money import Money
-from subscription_lifecycle.model.payment import Captured, ChargebackReversed, ChargedBack, Declined, PaymentOutcome
 from subscription_lifecycle.model.payment_method import PaymentMethod
 from subscription_lifecycle.ports import Store, Stored
-from subscription_lifecycle.standard.commands import Cancel, Reactivate, Refund, Resume
+from subscription_lifecycle.standard.commands import Cancel, Reactivate, Resume
 from subscription_lifecycle.testing import laws as every
 from subscription_lifecycle.testing import strategies
 from subscription_lifecycle.testing.fakes import FakeClock, FakeGateway
 from subscription_lifecycle.testing.faults import Died, MortalSubscriptions
 from subscription_lifecycle.testing.law import Law
+from subscription_lifecycle.testing.payments import ID, Payments
 from subscription_lifecycle.testing.step import Snapshots, Step, snapshots
 
-ID = "sub_1"
 LONG = 120  # A history this long has seen enough: time stands still then.
 
 
-class LifecycleMachine(RuleBasedStateMachine):
+class LifecycleMachine(Payments):
     """One subscription's random life. Made by `lifecycle_machine`."""
 
-    lifecycle: Lifecycle
     laws: tuple[Law, ...]
-    commands: Mapping[type[Command], st.SearchStrategy[Any]]
     store_factory: staticmethod[[], Store]
     faults: bool
 
@@ -148,104 +143,6 @@ class LifecycleMachine(RuleBasedStateMachine):
             raise error
         self._check("sweep", before, moved=moved)
 
-    # What payments do
-
-    @rule(fate=st.sampled_from(strategies.FATES))
-    def next_payment(self, fate: str) -> None:
-        match fate:
-            case "decline":
-                self.gateway.decline_next()
-            case "decline hard":
-                self.gateway.decline_next(code="stolen_card", retryable=False)
-            case "action":
-                self.gateway.require_action_next()
-            case "process":
-                self.gateway.process_next()
-            case "other amount":
-                self.gateway.take_next(Money(7, "EUR"))
-            case _:
-                self.gateway.time_out_next(charged=fate == "time out charged")
-
-    @rule(paid=st.booleans(), twice=st.booleans())
-    def gateway_reports(self, paid: bool, twice: bool) -> None:
-        """Of the open payment, or of the last one that was ever open."""
-        before, moved = self._stored(), self._moved()
-        if not self._open_payments():
-            return
-        reference = self._open_payments()[-1]
-        captured = Captured(f"ch_{reference}", self.clock(), self._taken(reference))
-        outcome = captured if paid or captured.amount else Declined("authentication_failed")
-        self.gateway.report(reference, outcome)
-        for _ in range(1 + twice):
-            self.subs.report_payment(reference, outcome)
-        self._check(f"report {outcome}", before, moved=moved)
-
-    @rule()
-    def an_operator_gives_a_wrong_sum_back(self) -> None:
-        before, moved = self._stored(), self._moved()
-        if before.attempt is None or before.attempt.payment.status != "mismatched":
-            return
-        reference, outcome = before.attempt.reference, Declined("given_back")
-        self.gateway.captures = [capture for capture in self.gateway.captures if capture.reference != reference]
-        self.gateway.report(reference, outcome)
-        self.subs.report_payment(reference, outcome)
-        self._check(f"report {outcome}", before, moved=moved)
-
-    @rule(data=st.data(), returned=st.sampled_from((None, "before", "after")), stale=st.booleans(), twice=st.booleans())
-    def the_bank_takes_it_back(self, data: st.DataObject, returned: str | None, stale: bool, twice: bool) -> None:
-        """A payment is disputed, once or more, and perhaps that is undone; heard of in any order, perhaps twice."""
-        paid = [capture.reference for capture in self.gateway.captures]
-        if not paid:
-            return
-        before, moved = self._stored(), self._moved()
-        reference = data.draw(st.sampled_from(paid), "reference")
-        id = f"dp_{data.draw(st.integers(1, 2), 'dispute')}_{reference}"
-        self.disputes[id] = self.disputes.get(id, False) or returned is not None
-        dispute, undone = ChargedBack(id), ChargebackReversed(id)
-        told: list[PaymentOutcome] = [dispute]
-        if returned is not None:
-            told.insert(1 if returned == "after" else 0, undone)
-        open_ones = [other for other, won in self.disputes.items() if other.endswith(reference) and not won]
-        self.gateway.report(reference, ChargedBack(open_ones[0]) if open_ones else undone)
-        if stale:
-            told.append(Captured(f"ch_{reference}", self.clock(), self._taken(reference)))
-        for outcome in told * (1 + twice):
-            self.subs.report_payment(reference, outcome)
-        self.customers_only = False
-        self._check(f"{' and '.join(str(outcome) for outcome in told)}", before, moved=moved)
-
-    @rule(data=st.data())
-    def it_comes_after_all(self, data: st.DataObject) -> None:
-        """What a bank declined, or could not collect, is captured later."""
-        ledger = self.gateway.ledger.items()
-        failed = [reference for reference, told in ledger if isinstance(told, Declined) and told.code != "voided"]
-        failed = [reference for reference in failed if self._taken(reference) is None]
-        if not failed:
-            return
-        before, moved = self._stored(), self._moved()
-        reference = data.draw(st.sampled_from(failed), "reference")
-        outcome = Captured(f"ch_{reference}", self.clock())
-        self.gateway.report(reference, outcome)
-        self.subs.report_payment(reference, outcome)
-        self.customers_only = False
-        self._check(f"after all {outcome}", before, moved=moved)
-
-    @rule(data=st.data(), fails=st.booleans())
-    def money_goes_back(self, data: st.DataObject, fails: bool) -> None:
-        """Support refunds a payment, and perhaps the refund does not arrive."""
-        paid = [capture.reference for capture in self.gateway.captures]
-        if not paid or Refund not in self.commands:
-            return
-        before, moved = self._stored(), self._moved()
-        reference = data.draw(st.sampled_from(paid), "reference")
-        self.keys += 1
-        self._acts(strategies.SUPPORT)
-        with contextlib.suppress(LifecycleError):
-            self.subs.execute(ID, Refund(reference), by=strategies.SUPPORT, idempotency_key=f"key-{self.keys}")
-        if fails and any(refund.reference == reference for refund in self.gateway.refunds):
-            self.subs.report_payment(reference, self.gateway.fail_refund(reference))
-        self._check(f"refund {reference}", before, moved=moved)
-
     # What machines do
 
     @rule(data=st.data(), effect=st.integers(0, 8), performed=st.booleans())
@@ -296,14 +193,6 @@ class LifecycleMachine(RuleBasedStateMachine):
         except Refused:
             previewed = None
         return {"explained": explained, "previewed": previewed, "offered": offered.get(type(command))}
-
-    def _open_payments(self) -> list[str]:
-        ledger = self.gateway.ledger.items()
-        return [reference for reference, outcome in ledger if not isinstance(outcome, Captured | Declined)]
-
-    def _taken(self, reference: str) -> Money | None:
-        taken = [capture.amount for capture in self.gateway.captures if capture.reference == reference]
-        return taken[0] if taken else None
 
     def _acts(self, by: Actor) -> None:
         if by not in (strategies.ALICE, strategies.NOBODY, strategies.STRANGER, SYSTEM):

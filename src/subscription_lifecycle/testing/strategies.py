@@ -215,7 +215,12 @@ def standard_commands() -> Mapping[type[Command], st.SearchStrategy[Any]]:
         commands.Refund: st.builds(commands.Refund, names, st.none() | money("EUR", least=1), _texts),
         commands.ForgiveArrears: st.builds(commands.ForgiveArrears, _texts),
         commands.ChangePaymentMethod: st.builds(commands.ChangePaymentMethod, payment_methods),
-        commands.Correct: st.builds(commands.Correct, reason=_texts, next_billing_date=st.none() | days),
+        commands.Correct: st.builds(
+            commands.Correct,
+            reason=_texts,
+            next_billing_date=st.none() | days,
+            credit=st.none() | st.none() | money("EUR", least=1),
+        ),
     }
 
 

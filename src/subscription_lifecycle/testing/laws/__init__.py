@@ -1,11 +1,11 @@
-"""What must hold after every step, for any lifecycle: fifteen laws, and how to write your own.
+"""What must hold after every step, for any lifecycle: sixteen laws, and how to write your own.
 
 A law is a function of a Step that raises AssertionError. `lifecycle_machine` asks every law after every step; most look
 at the whole history so far, so nothing that went wrong is forgotten.
 """
 
 from subscription_lifecycle.testing.law import Law, law
-from subscription_lifecycle.testing.laws.money import debts_stay, money_adds_up, service_is_paid, there_and_back
+from subscription_lifecycle.testing.laws.money import debts_stay, money_adds_up, service_is_paid
 from subscription_lifecycle.testing.laws.record import (
     answers_agree,
     final_is_final,
@@ -13,6 +13,7 @@ from subscription_lifecycle.testing.laws.record import (
     roles_are_respected,
     time_is_honest,
 )
+from subscription_lifecycle.testing.laws.refunds import there_and_back, unserved_days_come_back
 from subscription_lifecycle.testing.laws.time import (
     dates_are_scheduled,
     due_rows_progress,
@@ -33,6 +34,7 @@ ALL = (
     debts_stay,
     service_is_covered,
     service_is_paid,
+    unserved_days_come_back,
     there_and_back,
     sweeps_do_not_matter,
     due_rows_progress,
@@ -40,7 +42,7 @@ ALL = (
     roles_are_respected,
     time_is_honest,
 )
-"""The fifteen, in the order of the guide."""
+"""The sixteen, in the order of the guide."""
 
 __all__ = [
     "ALL",
@@ -62,4 +64,5 @@ __all__ = [
     "sweeps_do_not_matter",
     "there_and_back",
     "time_is_honest",
+    "unserved_days_come_back",
 ]

@@ -8,13 +8,12 @@ from contextlib import suppress
 from datetime import date, timedelta
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
 
 from subscription_lifecycle.errors import NotPossible
 from subscription_lifecycle.model.actor import SYSTEM
 from subscription_lifecycle.model.calendar import local_day
-from subscription_lifecycle.model.charge import Charge, Debt
-from subscription_lifecycle.model.command import Command, FailPayment, FailRefund, SettlePayment
+from subscription_lifecycle.model.charge import Charge, Debt, Settlement, without
+from subscription_lifecycle.model.command import FailPayment, FailRefund, SettlePayment
 from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.payment import ChargebackReversed
@@ -25,13 +24,8 @@ from subscription_lifecycle.standard.causes import PAUSE
 from subscription_lifecycle.standard.commands import (
     Cancel,
     Correct,
-    Disable,
-    Enable,
-    Pause,
-    PauseAsScheduled,
-    Reactivate,
     Refund,
-    Resume,
+    ReportInvoice,
 )
 from subscription_lifecycle.testing.fakes import Capture
 from subscription_lifecycle.testing.law import law
@@ -152,7 +146,7 @@ def used_by_lines(history: Iterable[Entry]) -> Counter[str]:
             used[reference] -= min(used[reference], made + _spared(entry)[reference])
         elif entry.payment is not None and entry.event == "applied" and entry.charge is not None:
             due = entry.charge.due(entry.payment.amount.currency).minor
-            used[entry.payment.reference] += due + _minor(entry.charge.received)
+            used[entry.payment.reference] += due + minor(entry.charge.received)
     return used
 
 
@@ -166,7 +160,7 @@ def _nothing_is_kept(step: Step, taken: Iterable[Capture], lost: Counter[str]) -
         reference = entry.payment.reference
         last[reference] = entry
         if isinstance(entry.command, SettlePayment):
-            back[reference] += _credit_grown(entry)
+            back[reference] += credit_grown(entry)
     for capture in taken:
         rest = capture.amount.minor - used[capture.reference]
         waits = lost[capture.reference] > 0 or last[capture.reference].event == "mismatched"
@@ -181,22 +175,22 @@ def _credit_is_explained(step: Step) -> None:
             continue
         charge, currency = entry.charge or Charge(), step.subscription.currency
         if isinstance(entry.command, SettlePayment):
-            given = refunds_asked([entry]).total() + _credit_grown(entry)
-            assert _minor(entry.command.amount) == _minor(charge.received) + given, f"{entry.id}: late money was kept"
+            given = refunds_asked([entry]).total() + credit_grown(entry)
+            assert minor(entry.command.amount) == minor(charge.received) + given, f"{entry.id}: late money was kept"
             continue
         if entry.payment is not None:
             assert entry.payment.amount == charge.due(currency), f"{entry.id}: {entry.payment} for {charge}"
-        grown = _credit_grown(entry)
+        grown = credit_grown(entry)
         given = _given_back_by(entry) - refunds_asked([entry]).total() if entry.charge is None else 0
-        assert grown == _minor(charge.credits) - _minor(charge.credit_used) + given, f"{entry.id}: credit from nowhere"
+        assert grown == minor(charge.credits) - minor(charge.credit_used) + given, f"{entry.id}: credit from nowhere"
 
 
-def _credit_grown(entry: Entry) -> int:
+def credit_grown(entry: Entry) -> int:
     before, after = entry.changes.get("credit", (None, None))
-    return _minor(after) - _minor(before)
+    return minor(after) - minor(before)
 
 
-def _minor(money: Money | None) -> int:
+def minor(money: Money | None) -> int:
     return 0 if money is None else money.minor
 
 
@@ -207,14 +201,19 @@ def debts_stay(step: Step) -> None:
         gone = _debts_gone(entry, resumed.get(entry.version))
         charge = entry.charge if entry.charge is not None and entry.event == "applied" else Charge()
         asked = Counter((line.period, line.amount) for line in charge.lines if line.purpose == "arrears")
-        # An unpaid invoice is paid outside of our payments; whoever reports it says so.
-        elsewhere = [debt for debt in charge.settles if debt.invoice is not None and not charge.lines]
-        assert gone <= asked + _amounts([*charge.forgives, *elsewhere]), f"{entry.id} lost a debt"
+        assert gone <= asked + _amounts([*charge.forgives, *paid_elsewhere(entry)]), f"{entry.id} lost a debt"
         if entry.billed is not None and entry.event != "applied":
             assert any(debt.period == entry.billed for debt in snapshot.arrears), f"{entry.billed} is owed by nobody"
     for (_, earlier), (entry, snapshot) in pairwise(step.snapshots):
         if entry.event == "failed" and entry.payment is not None:
             _is_owed_again(step, earlier, entry, snapshot)
+
+
+def paid_elsewhere(entry: Entry) -> list[Debt]:
+    """An unpaid invoice is paid outside of our payments; whoever reports it says so."""
+    invoice = entry.command.invoice if isinstance(entry.command, ReportInvoice) and entry.command.paid else None
+    before, after = entry.changes.get("arrears", ((), ()))
+    return [debt for debt in without(before or (), after) if debt.invoice is not None and debt.invoice == invoice]
 
 
 def _is_owed_again(step: Step, before: Subscription, entry: Entry, after: Subscription) -> None:
@@ -317,7 +316,7 @@ def _days_used(step: Step, prices: dict[date, Fraction]) -> set[date]:
 def _given_back(step: Step) -> int:
     """Refunds and credit that cancellations gave, and the credit for days that a pause took."""
     made = [entry for entry in step.history if entry.event in ("applied", "held", "declined")]
-    credited = sum(_minor(entry.charge.credits) for entry in made if entry.charge is not None)
+    credited = sum(minor(entry.charge.credits) for entry in made if entry.charge is not None)
     return credited + sum(_given_back_by(entry) for entry in made if entry.event != "declined")
 
 
@@ -326,8 +325,15 @@ def _given_back_by(entry: Entry) -> int:
     if PAUSE in (entry.changes.get("causes", ((), ()))[0] or ()):
         # The days moved, or some are gone: nothing goes back with them.
         after = [paid for paid in after if paid.refunded_from is not None]
-    known = {(paid.period, paid.reference): paid.refunded for paid in before or ()}
-    return sum(_minor(paid.refunded) - _minor(known.get((paid.period, paid.reference))) for paid in after)
+    known = _refunded(before or ())
+    return sum(refunded - known[paid] for paid, refunded in _refunded(after).items())
+
+
+def _refunded(settlements: Iterable[Settlement]) -> Counter[tuple[BillingPeriod, str | None]]:
+    found = Counter[tuple[BillingPeriod, str | None]]()
+    for paid in settlements:
+        found[paid.period, paid.reference] += minor(paid.refunded)
+    return found
 
 
 def _given_days(step: Step, prices: dict[date, Fraction]) -> Fraction:
@@ -342,57 +348,3 @@ def _given_days(step: Step, prices: dict[date, Fraction]) -> Fraction:
     policy = step.lifecycle.policy_of(step.subscription)
     most = max(prices.values(), default=Fraction(0))
     return sum((prices.get(day, Fraction(0)) for day in days), Fraction(0)) + full * policy.full_refund_days * most
-
-
-_WAYS_BACK: Mapping[type[Command], tuple[type[Command], ...]] = {
-    Cancel: (Reactivate,),
-    Disable: (Reactivate, Enable),
-    Pause: (Resume,),
-    PauseAsScheduled: (Resume,),
-}
-
-
-@law(
-    "cancel and reactivate, block and lift, or pause and resume within a day leave state, dates, debts and money as "
-    "they were"
-)
-def there_and_back(step: Step) -> None:
-    found = list(step.snapshots)
-    for number, (entry, _) in enumerate(found):
-        ways_back = _WAYS_BACK.get(type(entry.command))
-        if not number or ways_back is None or "causes" not in entry.changes:
-            continue
-        before, rest = found[number - 1][1], [pair for pair in found[number + 1 :] if pair[0].event != "refunded"]
-        back = [pair for pair in rest[:2] if pair[0].event == "applied" and isinstance(pair[0].command, ways_back)]
-        if not back or (back[0] is not rest[0] and rest[0][0].event != "attempted"):
-            continue
-        _is_back(step, entry, before, *back[0])
-
-
-def _is_back(step: Step, left: Entry, before: Subscription, entry: Entry, after: Subscription) -> None:
-    same_day = local_day(left.effective_at, before.time_zone) == local_day(entry.effective_at, before.time_zone)
-    if not same_day or local_day(left.effective_at, before.time_zone) >= before.next_billing_date or before.arrears:
-        return
-    for field in (
-        "state",
-        "schedule",
-        "next_billing_date",
-        "paid_through",
-        "term_start",
-        "term_end",
-        "arrears",
-    ):
-        assert getattr(after, field) == getattr(before, field), f"{entry.id}: {field} did not come back"
-    # What went back as money may be paid with credit that there was.
-    used = _minor(entry.charge.credit_used) if entry.charge else 0
-    credit = _minor(after.credit) + used - _credit_grown(left)
-    assert credit == _minor(before.credit), f"{entry.id}: credit did not come back"
-    refunded = sum(paid.refunded.minor for paid in _newly_refunded(left))
-    charged = sum(line.amount.minor for line in entry.charge.lines) if entry.charge else 0
-    assert refunded == charged, f"{entry.id}: {refunded} went back and {charged} was charged again"
-
-
-def _newly_refunded(entry: Entry) -> Iterable[Any]:
-    before, after = entry.changes.get("settlements", ((), ()))
-    known = {paid.period for paid in before or () if paid.refunded is not None}
-    return (paid for paid in after if paid.refunded is not None and paid.period not in known)

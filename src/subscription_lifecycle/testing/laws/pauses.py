@@ -64,7 +64,7 @@ def resumptions(step: Step) -> Iterator[Resumed]:
         if is_ and not was:
             day = local_day(entry.effective_at, snapshot.time_zone)
             begun = day if before is not None or snapshot.paused is None else snapshot.paused.since
-        over = was and not is_ and not snapshot.state.final and not isinstance(entry.command, Reactivate)
+        over = was and not is_ and not snapshot.state.final and not _begins_anew(step, entry)
         if over and before is not None:
             rule = step.lifecycle.policy_of(before).resume
             if rule == "move" and before.schedule.align == "calendar":
@@ -72,6 +72,11 @@ def resumptions(step: Step) -> Iterator[Resumed]:
             on = local_day(entry.effective_at, snapshot.time_zone)
             yield Resumed(entry, rule, begun, on, before.next_billing_date, snapshot.next_billing_date)
         before = snapshot
+
+
+def _begins_anew(step: Step, entry: Entry) -> bool:
+    """A pause that was cancelled ends with it; one that was over when service came back just resumed."""
+    return isinstance(entry.command, Reactivate) and PAUSE in step.lifecycle.row(entry.row).lifts
 
 
 def pauses_take_nothing(step: Step) -> None:
