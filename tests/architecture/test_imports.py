@@ -76,3 +76,14 @@ for path in sorted(pathlib.Path({str(SOURCE)!r}).rglob("*.py")):
     print(path.stem)
 """
     assert len(printed(program).split()) > 100
+
+
+@pytest.mark.parametrize("first", ["hypothesis", "subscription_lifecycle.testing.strategies"])
+def test_hypothesis_knows_our_types_whatever_is_imported_first(first: str) -> None:
+    program = f"""
+import {first}
+from hypothesis import strategies
+from subscription_lifecycle import Money
+print(strategies.from_type(Money))
+"""
+    assert "KWD" in printed(program), "one of the currencies that ours is made of"

@@ -194,3 +194,49 @@ def test_a_pause_that_was_over_when_service_came_back_moves_the_date_and_what_wa
     assert world.refunded == [Money(1419, "EUR")], "22 of 31 days"
     laws.dates_are_scheduled(whole_life(world.subs, "sub"))
     nothing_is_kept(world)
+
+
+@pytest.mark.parametrize("refund", ["prorated", "full"])
+@pytest.mark.parametrize("when", ["before", "with", "after"])
+def test_days_that_went_back_do_not_go_back_with_a_debt_that_was_left_of_them(refund: str, when: str) -> None:
+    """Cancelled, charged back, and the debt is paid before, with or after what buys the days again."""
+    rules = policy(arrears="keep" if when == "after" else "collect", full_refund_days=30)
+    world = World("2024-01-01", rules)
+    world.start(M, CARD)
+    payment = last_reference(world)
+    world.at("2024-01-11")
+    world.done(Cancel("now", refund), by=SUPPORT)
+    [first] = world.refunded
+    charged_back(world, payment)
+    assert world.sub.owed == euros(20)
+    if when == "before":
+        world.done(PayArrears(CARD))
+    world.reactivate()
+    if when == "after":
+        world.done(PayArrears(CARD))
+    days_left = Money(1355, "EUR")
+    assert first == (days_left if refund == "prorated" else euros(20))
+    assert (world.state, world.sub.arrears) == (ACTIVE, ())
+    taken = sum((capture.amount for capture in world.gateway.captures), Money.zero("EUR"))
+    assert taken == euros(40) + days_left, "what the bank took again, and the days to come"
+    world.done(Cancel("now", "prorated"), by=SUPPORT)
+    back = sum(world.refunded[1:], Money.zero("EUR")) + (world.sub.credit or Money.zero("EUR"))
+    assert back == days_left
+    nothing_is_kept(world)
+
+
+def test_days_that_went_back_do_not_go_back_with_an_invoice_that_was_paid_late() -> None:
+    world = World()
+    world.start(M, INVOICE)
+    world.subs.take_invoice_lines(customer="contoso", invoice="inv-1")
+    world.at("2024-01-11")
+    world.done(Cancel("now", "prorated"))
+    days_left = Money(1355, "EUR")
+    assert world.sub.credit == days_left
+    world.subs.report_invoice("inv-1", paid=False, by=SUPPORT, idempotency_key="unpaid")
+    world.subs.report_invoice("inv-1", paid=True, by=SUPPORT, idempotency_key="paid")
+    world.reactivate()
+    assert (world.state, world.sub.credit) == (ACTIVE, None)
+    world.done(Cancel("now", "prorated"), by=SUPPORT)
+    assert (world.sub.credit, world.refunded) == (days_left, [])
+    nothing_is_kept(world)

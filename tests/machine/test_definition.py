@@ -82,6 +82,7 @@ SHAPES: Mapping[str, tuple[Any, str]] = {
     "an unknown term": (Transition(Call, HERE, THERE, term="soon"), "term='soon' is not one of"),  # type: ignore[arg-type]
     "an unknown date": (Transition(Call, HERE, THERE, date="soon"), "date='soon' is not one of"),  # type: ignore[arg-type]
     "a number as a charge": (Transition(Call, HERE, THERE, charge=20), "20 is no rule."),
+    "no charge rule": (Transition(Call, HERE, THERE, charge=()), "charge=() is no rule"),
     "a date as a deadline": (Transition(Call, HERE, THERE, until=date(2024, 1, 1)), "is no rule."),  # type: ignore[arg-type]
     "an instant as due": (Transition(Call, HERE, THERE, due=AT), "is no rule."),  # type: ignore[arg-type]
     "a mapping as an effect": (Transition(Call, HERE, THERE, effects=[{"quantity": 1}]), "is no rule."),

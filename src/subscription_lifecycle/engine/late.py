@@ -51,7 +51,7 @@ def came_late(
         whole = refundable and decision.charge.total(before.currency) == amount
         paid = tuple(attrs.evolve(settlement, refundable=whole) for settlement in decision.settlements)
         after, entries = (
-            attrs.evolve(decision, settlements=paid)
+            decision.changed({"settlements": paid})
             .settled(payment.reference)
             .begun(now, key=None, reference=payment.reference)
         )

@@ -17,7 +17,7 @@ from subscription_lifecycle.machine.decision import Decision
 from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition, same, unchanged
 from subscription_lifecycle.model.calendar import start_of_day
-from subscription_lifecycle.model.charge import NO_CHARGE, Charge, Debt, Reminder, Settlement, without
+from subscription_lifecycle.model.charge import NO_CHARGE, Charge, Debt, Reminder, Settlement, not_given_back, without
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.state import Cause, State
 from subscription_lifecycle.model.subscription import Subscription
@@ -249,8 +249,11 @@ def _settlements(charge: Charge, context: Context[Any], *, invoiced: bool) -> tu
         if credit:
             part = min(credit, line.amount)
             credit = credit - part
-        period = context.dates.moved_along(context.subscription, line.period)
-        if period.end > context.today or context.subscription.causes:
+        days = line.period
+        if line.purpose == "arrears":
+            days = not_given_back(days, context.subscription.settlements)
+        period = context.dates.moved_along(context.subscription, days)
+        if period.days and (period.end > context.today or context.subscription.causes):
             again = line.purpose == "recharge"
             found.append(Settlement(period, line.amount, None, invoiced, part or None, again))
     return tuple(found)

@@ -48,6 +48,8 @@ def _misshapen(row: Any) -> Iterator[str]:
     for guard in row.guards:
         if not isinstance(guard, Guard):
             yield f"guards={guard!r} is no Guard; make one with @guard."
+    if not row.charge:
+        yield "charge=() is no rule; leave it out where nothing is charged."
     if row.term not in (None, *TERMS):
         yield f"term={row.term!r} is not one of {TERMS}."
     if row.date not in (None, *DATES):

@@ -136,6 +136,21 @@ class Settlement:
     refundable: bool = True
 
 
+def not_given_back(period: BillingPeriod, settlements: Iterable[Settlement]) -> BillingPeriod:
+    """The days of a period before those that went back already, or were bought again since; perhaps no day.
+
+    Who pays what is owed for a period has not paid for those days twice, and nothing of them goes back twice.
+    """
+    gone = [
+        paid.period.start if paid.refunded_from is None else paid.refunded_from
+        for paid in settlements
+        if (paid.refunded_from is not None or paid.recharged)
+        and paid.period.start < period.end
+        and period.start < paid.period.end
+    ]
+    return BillingPeriod(period.start, max(period.start, min([period.end, *gone])))
+
+
 @attrs.frozen
 class RefundDue:
     """Money that goes back to the customer and is not confirmed by the gateway yet.

@@ -10,7 +10,7 @@ import attrs
 
 from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.model.calendar import local_day
-from subscription_lifecycle.model.charge import Debt, RefundDue, Settlement
+from subscription_lifecycle.model.charge import Debt, RefundDue, Settlement, not_given_back
 from subscription_lifecycle.model.command import Command, FailPayment, SettlePayment
 from subscription_lifecycle.model.mapping import frozen_mapping
 from subscription_lifecycle.model.money import Money
@@ -314,11 +314,14 @@ def settle_the_invoice(context: Context[ReportInvoice]) -> Changes:
     """Its debts were paid elsewhere: what a later cancellation gives back of them becomes credit."""
     subscription, invoice = context.subscription, context.command.invoice
     settled = tuple(
-        Settlement(debt.period, debt.amount, invoiced=True) for debt in subscription.arrears if debt.invoice == invoice
+        Settlement(not_given_back(debt.period, subscription.settlements), debt.amount, invoiced=True)
+        for debt in subscription.arrears
+        if debt.invoice == invoice
     )
     # Of an interrupted period, what was not served may still go back.
     since = date.min if subscription.causes else context.today
-    return {"settlements": tuple(paid for paid in subscription.settlements + settled if paid.period.end > since)}
+    standing = (paid for paid in subscription.settlements + settled if paid.period.days and paid.period.end > since)
+    return {"settlements": tuple(standing)}
 
 
 def owe_what_was_paid(context: Context[FailPayment]) -> Changes:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 
 def register() -> None:
     """`st.from_type(Subscription)` and the like work wherever this package is installed."""
-    from hypothesis import strategies as st
-
-    from subscription_lifecycle.testing import strategies
-
-    for kind, strategy in strategies.by_type().items():
-        st.register_type_strategy(kind, strategy)
+    # Where that module is what imports Hypothesis, it is not ready yet: it registers its types itself, at its end.
+    import_module("subscription_lifecycle.testing.strategies")

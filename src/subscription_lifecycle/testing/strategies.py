@@ -346,3 +346,7 @@ def by_type() -> Mapping[type[Any], st.SearchStrategy[Any]]:
         commands.Start: starts(None),
         commands.Adopt: subscriptions().map(lambda found: commands.Adopt(attrs.evolve(found, version=0))),
     }
+
+
+for _kind, _strategy in by_type().items():
+    st.register_type_strategy(_kind, _strategy)

@@ -67,8 +67,13 @@ class Unserved:
     end: date = date.max
     whole: bool = False
 
+    def of(self, paid: Paid) -> BillingPeriod:
+        """Those that a period has."""
+        start = paid.period.start if self.whole else max(self.start, paid.period.start)
+        return BillingPeriod(start, min(self.end, paid.period.end))
+
     def worth(self, paid: Paid, policy: Policy) -> Money:
-        if paid.period.end <= self.start:
+        if paid.period.end <= self.start or not paid.period.days:
             return Money.zero(paid.amount.currency)
         return paid.part(date.min if self.whole else self.start, self.end, policy)
 
@@ -80,9 +85,11 @@ def unserved_days_come_back(step: Step) -> None:
     A cancellation gives back the days to come as it was asked to, a pause whose days become credit the days that it
     took, a block that is lifted after the billing date the days since it began; coming back costs no more than a
     cancellation gave. Not asked for is what the customer gave up (no refund, a new period instead of the old), what
-    support has given back of a payment already, and what was paid before the history begins.
+    support has given back of a payment already, and what was paid before the history begins. Who pays what is owed for
+    days that went back pays for those before them.
     """
     paid: tuple[Paid, ...] = ()
+    gone: list[BillingPeriod] = []
     since: dict[Cause, date] = {}
     back = Money.zero(step.subscription.currency)
     resumed = {found.entry.version: found for found in resumptions(step)}
@@ -93,6 +100,7 @@ def unserved_days_come_back(step: Step) -> None:
             policy = step.lifecycle.policy_of(before)
             unserved = _unserved(entry, before, after, since, found, policy)
             if unserved is not None:
+                gone += [unserved.of(each) for each in paid]
                 given, due = _given_back(entry, before, after), [unserved.worth(each, policy) for each in paid]
                 worth = sum(due, Money.zero(given.currency))
                 # Each of them may have been rounded.
@@ -103,7 +111,7 @@ def unserved_days_come_back(step: Step) -> None:
                 back = _given_back(entry, before, after)
             _costs_no_more(entry, back)
             paid = _still_paid(paid, entry, before, after, unserved, found, policy)
-        paid += tuple(_bought(entry, after, found))
+        paid += tuple(_bought(entry, after, found, gone))
         since = {cause: since.get(cause, local_day(entry.effective_at, after.time_zone)) for cause in after.causes}
         before = after
 
@@ -200,10 +208,12 @@ def _without(paid: Iterable[Paid], gone: Callable[[Paid], bool]) -> Iterator[Pai
             yield attrs.evolve(each, amount=each.credit, reference=None)
 
 
-def _bought(entry: Entry, after: Subscription, resumed: Resumed | None) -> Iterator[Paid]:
+def _bought(
+    entry: Entry, after: Subscription, resumed: Resumed | None, gone: Iterable[BillingPeriod]
+) -> Iterator[Paid]:
     """The days that an entry pays for; of an invoice's debts, somebody says that they were paid elsewhere."""
     for debt in paid_elsewhere(entry):
-        yield Paid(debt.period, debt.amount, invoiced=True)
+        yield Paid(_before(debt.period, gone), debt.amount, invoiced=True)
     if entry.event != "applied" or entry.charge is None:
         return
     reference = None if entry.payment is None else entry.payment.reference
@@ -211,8 +221,15 @@ def _bought(entry: Entry, after: Subscription, resumed: Resumed | None) -> Itera
     for line in entry.charge.lines:
         credit = min(left, line.amount)
         left = left - credit
-        period = line.period if resumed is None else resumed.along(line.period)
+        period = _before(line.period, gone) if line.purpose == "arrears" else line.period
+        period = period if resumed is None else resumed.along(period)
         yield Paid(period, line.amount, reference, credit or None, bool(entry.invoice_lines))
+
+
+def _before(period: BillingPeriod, gone: Iterable[BillingPeriod]) -> BillingPeriod:
+    """Its days before those that went back."""
+    starts = [days.start for days in gone if days.start < period.end and period.start < days.end]
+    return BillingPeriod(period.start, max(period.start, min([period.end, *starts])))
 
 
 _WAYS_BACK: Mapping[type[Command], tuple[type[Command], ...]] = {
