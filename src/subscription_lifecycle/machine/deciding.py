@@ -16,7 +16,6 @@ from subscription_lifecycle.errors import DefinitionError
 from subscription_lifecycle.machine.decision import Decision
 from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition, same, unchanged
-from subscription_lifecycle.model.calendar import start_of_day
 from subscription_lifecycle.model.charge import NO_CHARGE, Charge, Debt, Reminder, Settlement, not_given_back, without
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.state import Cause, State
@@ -263,7 +262,7 @@ def _without_empty_windows(
     lifecycle: Lifecycle, row: Transition[Any], context: Context[Any], after: Subscription
 ) -> Subscription:
     """A state whose deadline has come when it is entered is passed through in the same entry."""
-    if row.until is None or after.until is None or start_of_day(after.until, after.time_zone) > context.at:
+    if row.until is None or after.until is None or after.until > context.today:
         return after
     due = lifecycle.due(after)
     if due is None or due.at > context.at or due.command.announces:
@@ -279,8 +278,8 @@ def _reminders(
 ) -> tuple[Reminder, ...]:
     if not row.reminders:
         return ()
-    told = (rule(context, after, charge) for rule in row.reminders)
-    return tuple(reminder for reminder in told if reminder is not None)
+    told = [rule(context, after, charge) for rule in row.reminders]
+    return tuple([reminder for reminder in told if reminder is not None])
 
 
 def hold(row: Transition[Any], decision: Decision, context: Context[Any]) -> Decision:

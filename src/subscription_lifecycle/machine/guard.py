@@ -86,13 +86,13 @@ class Context(Generic[C_co]):
         """The same command on its way to another state, where billing or the commitment stands elsewhere."""
         # Asked up to three times a decision; nothing here is checked, so that a copied dict is the whole of it.
         context: Context[C_co] = object.__new__(Context)
-        context.__dict__.update(self.__dict__)
-        changes: dict[str, Any] = {"target": target}
+        fields = context.__dict__
+        fields.update(self.__dict__)
+        fields["target"] = target
         if dates is not None:
-            changes["dates"] = dates
+            fields["dates"] = dates
         if term is not None:
-            changes["term"] = term
-        context.__dict__.update(changes)
+            fields["term"] = term
         return context
 
     @property
