@@ -49,6 +49,8 @@ from subscription_lifecycle import (
     RetryPayment,
 )
 from subscription_lifecycle.ports import ChargedBack
+from subscription_lifecycle.testing import laws
+from subscription_lifecycle.testing.step import whole_life
 
 LADDER = (
     DunningStep(3, "first reminder"),
@@ -594,3 +596,15 @@ def test_a_block_over_non_payment(make_world: MakeWorld) -> None:
         world.done(PayArrears())
         world.swept()
     assert (world.state, world.sub.causes, world.sub.next_billing_date) == (ACTIVE, (), day("2024-05-20"))
+
+
+def test_the_days_of_grace_in_a_period_that_is_let_go_of_are_a_gift() -> None:
+    """Also on the last day of the period that was bought instead, when nothing is paid ahead any more."""
+    world = World("2024-01-01", policy(recovery="restart", retry_days=7, retry_after=(3, 20)))
+    world.start()
+    world.declining(2)
+    world.at("2024-02-21")
+    assert (world.state, world.sub.next_billing_date) == (ACTIVE, day("2024-03-21"))
+    assert [debt.period.end for debt in world.subs.history("sub")[-1].forgiven] == [day("2024-03-01")]
+    world.at("2024-03-20T12:00")
+    laws.service_is_paid(attrs.evolve(whole_life(world.subs, "sub"), customers_only=True))

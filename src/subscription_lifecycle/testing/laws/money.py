@@ -277,7 +277,7 @@ def service_is_paid(step: Step) -> None:
         if entry.event == "failed" and entry.payment and not snapshot.state.final
     )
     given = _given_back(step)
-    grace = _given_days(step, prices)
+    grace = _given_days(step, prices) + _let_go(step, used, prices)
     # Each rounded price may differ by one unit from the exact part of a period, or of a day.
     slack = sum(1 for entry in step.history if entry.charge is not None or "settlements" in entry.changes)
     slack += len(used) if step.lifecycle.policy_of(subscription).rounding == "daily" else 0
@@ -301,6 +301,17 @@ def _prices(step: Step) -> dict[date, Fraction]:
         price = Fraction(snapshot.price.minor, max(whole.days, period.days))
         prices |= {period.start + timedelta(days=count): price for count in range(period.days)}
     return prices
+
+
+def _let_go(step: Step, used: Iterable[date], prices: dict[date, Fraction]) -> Fraction:
+    """The days that were served of periods that policy forgave afterwards."""
+    forgiven = [
+        (debt.period.start, min(debt.period.end, local_day(entry.effective_at, snapshot.time_zone)))
+        for entry, snapshot in step.snapshots
+        for debt in entry.forgiven
+    ]
+    days = (day for day in used if any(start <= day < end for start, end in forgiven))
+    return sum((prices[day] for day in days), Fraction(0))
 
 
 def _days_used(step: Step, prices: dict[date, Fraction]) -> set[date]:
