@@ -54,13 +54,15 @@ _HOMES: Final = {
     "standard.table": "STANDARD",
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
-_DOORS: Final = ("adapters", "documents", "errors", "policies", "ports", "standard", "testing")
+_ROOMS: Final = (
+    "adapters", "documents", "engine", "errors", "machine", "model", "policies", "ports", "standard", "testing",
+)  # fmt: skip
 
 __all__ = sorted(_HOME_OF)  # noqa: PLE0605  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _DOORS:
+    if name in _ROOMS:
         return import_module(f"{__name__}.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -70,4 +72,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_DOORS})
+    return sorted({*globals(), *__all__, *_ROOMS})
