@@ -242,7 +242,7 @@ def _failed(lifecycle: Lifecycle, stored: Stored, told: list[Entry], payment: Pa
 def _owing(
     lifecycle: Lifecycle, stored: Stored, command: FailPayment, payment: Payment, now: datetime
 ) -> tuple[Subscription, tuple[Entry, ...]] | None:
-    """None where nothing is owed for it: there is no row, or all of it was on its way back to the customer."""
+    """None where nothing is owed for it: there is no row, it paid for nothing, or all of it was on its way back."""
     before, waits = stored.subscription, stored.attempt is not None
     going_back = [due.amount.minor for due in before.refunds if due.reference == payment.reference]
     if sum(going_back) >= payment.amount.minor:
@@ -251,6 +251,8 @@ def _owing(
         # What falls due waits for a payment that is open: it may be for the same period.
         decision = lifecycle.decide(before, command, by=SYSTEM, at=now, clock_waits=waits)
     except NotPossible:
+        return None
+    if not without(decision.after.arrears, decision.before.arrears):
         return None
     after, (*earlier, entry) = decision.begun(now, key=None, reference=payment.reference)
     return after, (*earlier, attrs.evolve(entry, event="failed", payment=payment))

@@ -16,7 +16,7 @@ from subscription_lifecycle.errors import DefinitionError
 from subscription_lifecycle.machine.decision import Decision
 from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition, same, unchanged
-from subscription_lifecycle.model.charge import NO_CHARGE, Charge, Debt, Reminder, Settlement, not_given_back, without
+from subscription_lifecycle.model.charge import NO_CHARGE, Charge, Debt, Reminder, Settlement, without
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.state import Cause, State
 from subscription_lifecycle.model.subscription import Subscription
@@ -179,7 +179,7 @@ def _if_paid(row: Transition[Any], context: Context[Any], causes: tuple[Cause, .
     if not changes.get("arrears"):
         changes |= {"attempted_on": None, "declined_method": None}
     if charge.lines or charge.settles or charge.forgives:
-        changes["paid_through"] = _paid_through(before, charge, all_settled=not changes.get("arrears"))
+        changes["paid_through"] = _paid_through(before, charge, context.today, all_settled=not changes.get("arrears"))
     if before.settlements and not before.causes:
         # Of an interrupted period, what was not served may still go back.
         changes["settlements"] = tuple(paid for paid in before.settlements if paid.period.end > context.today)
@@ -192,8 +192,10 @@ def _if_paid(row: Transition[Any], context: Context[Any], causes: tuple[Cause, .
     return changes
 
 
-def _paid_through(before: Subscription, charge: Charge, *, all_settled: bool) -> date:
-    paid_until = [before.paid_through, *(paid.period.end for paid in charge.lines + charge.settles)]
+def _paid_through(before: Subscription, charge: Charge, today: date, *, all_settled: bool) -> date:
+    bought = [line.period.end for line in charge.lines if line.purpose != "arrears"]
+    owed = [min(debt.period.end, today) if debt.buys == "nothing" else debt.period.end for debt in charge.settles]
+    paid_until = [before.paid_through, *bought, *owed]
     if (charge.settles or charge.forgives) and all_settled:
         # Later periods may have been paid before the debt was made.
         paid_until += [paid.period.end for paid in before.settlements if paid.refunded_from is None]
@@ -242,18 +244,18 @@ def _debts(charge: Charge, since: date, *, held: bool) -> tuple[Debt, ...]:
 def _settlements(charge: Charge, context: Context[Any], *, invoiced: bool) -> tuple[Settlement, ...]:
     """One per line whose period is not over: what a later cancellation may give back. Where service is interrupted, of
     one that is over too: what was not served of it may still go back."""
-    found, credit = [], charge.credit_used
+    found, credit, owed = [], charge.credit_used, iter(charge.settles)
     for line in charge.lines:
         part = None
         if credit:
             part = min(credit, line.amount)
             credit = credit - part
-        days = line.period
-        if line.purpose == "arrears":
-            days = not_given_back(days, context.subscription.settlements)
-        period = context.dates.moved_along(context.subscription, days)
-        if period.days and (period.end > context.today or context.subscription.causes):
-            again = line.purpose == "recharge"
+        debt = next(owed, None) if line.purpose == "arrears" else None
+        if debt is not None and debt.buys == "nothing":
+            continue
+        period = context.dates.moved_along(context.subscription, line.period)
+        if period.end > context.today or context.subscription.causes:
+            again = line.purpose == "recharge" or (debt is not None and debt.buys == "again")
             found.append(Settlement(period, line.amount, None, invoiced, part or None, again))
     return tuple(found)
 

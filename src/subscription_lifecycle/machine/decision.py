@@ -305,7 +305,11 @@ def onto(base: Subscription, before: Subscription, after: Subscription) -> Subsc
                 # What a bank has taken back meanwhile is not paid for again by having moved.
                 gone = {paid.reference for paid in without(old, now)} - {None}
                 came = tuple(paid for paid in came if paid.reference not in gone)
-            changes[name] = (*without(now, without(old, new)), *came)
+            left = without(old, new)
+            if name == "settlements":
+                # What coming back costs is paid now, also where a bank has taken back meanwhile what went back of it.
+                left += tuple(attrs.evolve(paid, reference=None) for paid in without(left, now) if paid.refunded_from)
+            changes[name] = (*without(now, left), *came)
     return base.changed(changes) if changes else base
 
 

@@ -14,6 +14,7 @@ from subscription_lifecycle.model.schedule import BillingPeriod
 T = TypeVar("T")
 
 Purpose = Literal["period", "arrears", "recharge"]
+Bought = Literal["period", "again", "nothing"]
 
 
 @attrs.frozen
@@ -21,6 +22,8 @@ class Debt:
     """A period that was billed and not paid, since the local day it fell due.
 
     `held`: it waits for an operator and starts no dunning. `invoice`: the invoice it was put on and left unpaid.
+    What paying it `buys`: the period; the same "again", after it was refunded once; or "nothing", where its days to
+    come went back already or were bought by another payment since.
     """
 
     period: BillingPeriod
@@ -28,6 +31,7 @@ class Debt:
     since: date
     held: bool = False
     invoice: str | None = None
+    buys: Bought = "period"
 
     def __str__(self) -> str:
         return f"{self.amount} for {self.period}"
@@ -134,21 +138,6 @@ class Settlement:
     refunded: Money | None = None
     refunded_from: date | None = None
     refundable: bool = True
-
-
-def not_given_back(period: BillingPeriod, settlements: Iterable[Settlement]) -> BillingPeriod:
-    """The days of a period before those that went back already, or were bought again since; perhaps no day.
-
-    Who pays what is owed for a period has not paid for those days twice, and nothing of them goes back twice.
-    """
-    gone = [
-        paid.period.start if paid.refunded_from is None else paid.refunded_from
-        for paid in settlements
-        if (paid.refunded_from is not None or paid.recharged)
-        and paid.period.start < period.end
-        and period.start < paid.period.end
-    ]
-    return BillingPeriod(period.start, max(period.start, min([period.end, *gone])))
 
 
 @attrs.frozen

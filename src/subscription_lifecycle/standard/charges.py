@@ -20,7 +20,7 @@ from subscription_lifecycle.standard.billing_dates import (
     resume_rule,
 )
 from subscription_lifecycle.standard.commands import ReportInvoice
-from subscription_lifecycle.standard.states import ACTIVE, PAST_DUE
+from subscription_lifecycle.standard.states import ACTIVE, PAST_DUE, SCHEDULED
 
 __all__ = [
     "all_forgiven",
@@ -171,7 +171,8 @@ def paid_from(context: AnyCommand, day: date) -> tuple[Settlement, ...]:
     subscription = context.subscription
     if subscription.settlements:
         return subscription.settlements
-    if subscription.paid_through <= day or subscription.trial_end == subscription.paid_through:
+    unpaid = subscription.state == SCHEDULED or subscription.trial_end == subscription.paid_through
+    if unpaid or subscription.paid_through <= day:
         return ()
     whole = subscription.schedule.period_containing(subscription.paid_through - timedelta(days=1))
     period = BillingPeriod(whole.start, min(whole.end, subscription.paid_through))
@@ -202,17 +203,11 @@ def unserved_days(context: AnyCommand) -> Charge:
     if context.target not in (ACTIVE, PAST_DUE) or subscription.since is None:
         return Charge()
     blocked = local_day(subscription.since, subscription.time_zone)
-    paid = [settlement for settlement in subscription.settlements if settlement.refunded is None]
-    parts: list[Money] = []
-    if paid:
-        parts = [
-            by_days(context, settlement.amount, (settlement.period.end - blocked).days, settlement.period.days)
-            for settlement in paid
-            if settlement.period.end > blocked
-        ]
-    elif subscription.paid_through > blocked:
-        whole = subscription.schedule.period_containing(subscription.paid_through - timedelta(days=1))
-        parts = [by_days(context, subscription.price, (subscription.paid_through - blocked).days, whole.days)]
+    parts = [
+        by_days(context, paid.amount, (paid.period.end - blocked).days, paid.period.days)
+        for paid in paid_from(context, blocked)
+        if paid.refunded is None and paid.period.end > blocked
+    ]
     return Charge(credits=sum(parts, Money.zero(subscription.currency))) if parts else Charge()
 
 

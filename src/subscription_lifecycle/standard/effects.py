@@ -10,7 +10,7 @@ import attrs
 
 from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.model.calendar import local_day
-from subscription_lifecycle.model.charge import Debt, RefundDue, Settlement, not_given_back
+from subscription_lifecycle.model.charge import Debt, RefundDue, Settlement
 from subscription_lifecycle.model.command import Command, FailPayment, SettlePayment
 from subscription_lifecycle.model.mapping import frozen_mapping
 from subscription_lifecycle.model.money import Money
@@ -36,6 +36,7 @@ from subscription_lifecycle.standard.commands import (
     ReportInvoice,
     SetRecurringBilling,
 )
+from subscription_lifecycle.standard.debts import owed_again
 from subscription_lifecycle.standard.due_dates import another_block_stands
 from subscription_lifecycle.standard.limits import first_day_of_pause
 from subscription_lifecycle.standard.notices import what_is_to_come
@@ -296,12 +297,10 @@ def owe_the_period(context: AnyCommand) -> Changes:
 def owe_the_invoice(context: Context[ReportInvoice]) -> Changes:
     """The lines of an unpaid invoice are debts, once each, and have paid for nothing."""
     subscription, invoice = context.subscription, context.command.invoice
-    known = {debt.period for debt in subscription.arrears}
+    known = {debt.period for debt in subscription.arrears if debt.invoice == invoice}
     lines = [line for line in context.command.lines if line.amount.minor > 0 and line.period not in known]
-    debts = tuple(
-        Debt(_period_now(context, line.period, lambda paid: paid.invoiced), line.amount, context.today, invoice=invoice)
-        for line in lines
-    )
+    standing = [paid for paid in subscription.settlements if paid.invoiced]
+    debts = tuple(owed_again(context, line.period, line.amount, standing, invoice) for line in lines)
     unpaid = {debt.period for debt in debts}
     return _in_default(subscription, debts) | {
         "arrears": _with_debts(subscription, debts),
@@ -314,13 +313,13 @@ def settle_the_invoice(context: Context[ReportInvoice]) -> Changes:
     """Its debts were paid elsewhere: what a later cancellation gives back of them becomes credit."""
     subscription, invoice = context.subscription, context.command.invoice
     settled = tuple(
-        Settlement(not_given_back(debt.period, subscription.settlements), debt.amount, invoiced=True)
+        Settlement(debt.period, debt.amount, invoiced=True, recharged=debt.buys == "again")
         for debt in subscription.arrears
-        if debt.invoice == invoice
+        if debt.invoice == invoice and debt.buys != "nothing"
     )
     # Of an interrupted period, what was not served may still go back.
     since = date.min if subscription.causes else context.today
-    standing = (paid for paid in subscription.settlements + settled if paid.period.days and paid.period.end > since)
+    standing = (paid for paid in subscription.settlements + settled if paid.period.end > since)
     return {"settlements": tuple(standing)}
 
 
@@ -335,14 +334,14 @@ def owe_what_was_paid(context: Context[FailPayment]) -> Changes:
     zero = Money.zero(subscription.currency)
     paid_nothing = command.amount - min(command.amount, sum((line.amount for line in command.lines), zero))
     back = sum(going_back, zero)
-    left, back, debts = command.amount, back - min(back, paid_nothing), []
+    left, back, debts = command.amount, back - min(back, paid_nothing), list[Debt]()
+    standing = [paid for paid in subscription.settlements if paid.reference == command.reference]
     for line in reversed(command.lines):
         part = min(left, line.amount)
         left, kept = left - part, part - min(back, part)
         back = back - (part - kept)
         if kept.minor > 0:
-            period = _period_now(context, line.period, lambda paid: paid.reference == command.reference)
-            debts.append(Debt(period, kept, context.today))
+            debts.append(owed_again(context, line.period, kept, standing))
     periods = [debt.period.start for debt in debts]
     return _in_default(subscription, debts) | {
         "arrears": _with_debts(subscription, debts),
@@ -351,16 +350,6 @@ def owe_what_was_paid(context: Context[FailPayment]) -> Changes:
         "settlements": _without(subscription, lambda paid: paid.reference == command.reference),
         "paid_through": min([subscription.paid_through, *periods]),
     }
-
-
-def _period_now(context: AnyCommand, period: BillingPeriod, of: Callable[[Settlement], bool]) -> BillingPeriod:
-    """The period of a line that was paid; where the last pause moved it, as its settlement knows it: billing began anew
-    at its end."""
-    subscription, paused, end = context.subscription, context.subscription.paused, context.subscription.schedule.anchor
-    if paused is None or not period.start <= paused.since < period.end or resume_rule(context) != "move":
-        return period
-    moved = BillingPeriod(end - timedelta(days=period.days), end)
-    return moved if any(paid.period == moved and of(paid) for paid in subscription.settlements) else period
 
 
 def _in_default(subscription: Subscription, debts: Iterable[Debt]) -> dict[str, Any]:
@@ -375,12 +364,12 @@ def _with_debts(subscription: Subscription, debts: Iterable[Debt]) -> tuple[Debt
 
 
 def _without(subscription: Subscription, gone: Callable[[Settlement], bool]) -> tuple[Settlement, ...]:
-    """The settlements that stand; of one that is gone, the part that credit paid, and what coming back would cost."""
+    """The settlements that stand; of one that is gone, the part that credit paid, and that it went back once."""
     standing: list[Settlement] = []
     for paid in subscription.settlements:
         if not gone(paid):
             standing.append(paid)
-        elif paid.refunded_from is not None:
+        elif paid.refunded is not None:
             standing.append(attrs.evolve(paid, reference=None))
         elif paid.from_credit:
             standing.append(attrs.evolve(paid, amount=paid.from_credit, reference=None))

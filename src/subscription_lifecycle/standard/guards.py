@@ -216,12 +216,13 @@ def nothing_is_refunded_at_the_end(context: Context[Cancel]) -> bool:
 def full_refund_is_in_time(context: Context[Cancel]) -> bool:
     if context.command.refund != "full" or context.by.roles & context.policy.support_roles:
         return True
-    days = timedelta(days=context.policy.full_refund_days)
-    return all(
-        context.today < paid.period.start + days
-        for paid in context.subscription.settlements
-        if paid.period.end > context.today
-    )
+    subscription, days = context.subscription, timedelta(days=context.policy.full_refund_days)
+    on = context.today if isinstance(context.command.when, str) else max(context.today, context.command.when)
+    starts = [paid.period.start for paid in subscription.settlements if paid.period.end > on]
+    if on >= subscription.next_billing_date:
+        # A period that is not paid for yet will be by then.
+        starts.append(subscription.schedule.period_containing(on).start)
+    return all(on < start + days for start in starts)
 
 
 @guard(

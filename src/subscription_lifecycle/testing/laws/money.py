@@ -107,7 +107,8 @@ def _made(entry: Entry) -> Iterable[BillingPeriod]:
     """The period of each debt that the entry makes."""
     before, after = entry.changes.get("arrears", ((), ()))
     known = Counter((debt.period, debt.amount, debt.since) for debt in before or ())
-    return (period for period, *_ in (Counter((debt.period, debt.amount, debt.since) for debt in after) - known))
+    made = Counter((debt.period, debt.amount, debt.since) for debt in after) - known
+    return (period for period, *_ in made.elements())
 
 
 def refunds_asked(history: Iterable[Entry]) -> Counter[str]:

@@ -107,6 +107,7 @@ def unserved_days_come_back(step: Step) -> None:
                 assert given.minor + sum(map(bool, due)) >= worth.minor, (
                     f"{entry.id} gives {given} back for days that were paid with {worth}"
                 )
+            gone += _paid_for_no_more(entry, before, after, paid)
             if _refund_of(entry, before) is not None:
                 back = _given_back(entry, before, after)
             _costs_no_more(entry, back)
@@ -159,6 +160,20 @@ def _given_back(entry: Entry, before: Subscription, after: Subscription) -> Mone
     used = entry.charge.credit_used if entry.event == "applied" and entry.charge is not None else None
     refunds = Money(refunds_asked([entry]).total(), after.currency)
     return refunds + (after.credit or zero) + (used or zero) - (before.credit or zero)
+
+
+def _paid_for_no_more(
+    entry: Entry, before: Subscription, after: Subscription, paid: Iterable[Paid]
+) -> Iterator[BillingPeriod]:
+    """What support gave back is not given back again; nor what is owed for money that had gone back before it failed:
+    other money pays for those days, or none."""
+    match entry.command:
+        case Refund(reference=reference):
+            yield from (each.period for each in paid if each.reference == reference)
+        case FailPayment(reference=reference) if all(each.reference != reference for each in paid):
+            yield from (debt.period for debt in without(after.arrears, before.arrears))
+        case _:
+            pass
 
 
 def _costs_no_more(entry: Entry, back: Money) -> None:

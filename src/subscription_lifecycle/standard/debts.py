@@ -1,0 +1,51 @@
+"""What is owed again where money that was counted on failed, and what paying it buys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+from subscription_lifecycle.machine.guard import Context
+from subscription_lifecycle.model.calendar import local_day
+from subscription_lifecycle.model.charge import Bought, Debt, Settlement
+from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.money import Money
+from subscription_lifecycle.model.schedule import BillingPeriod
+from subscription_lifecycle.standard.billing_dates import resume_rule
+
+AnyCommand = Context[Command]
+
+
+def owed_again(
+    context: AnyCommand, period: BillingPeriod, amount: Money, standing: list[Settlement], invoice: str | None = None
+) -> Debt:
+    """A period that is owed again; paying it buys what the money that failed still stood for. Takes its settlement."""
+    period = _period_now(context, period, standing)
+    same = [paid for paid in standing if paid.period == period]
+    touching = [paid for paid in standing if paid.period.start < period.end and period.start < paid.period.end]
+    found = next(iter(same or touching), None)
+    buys: Bought = "period"
+    if found is not None:
+        standing.remove(found)
+        buys = "nothing" if found.refunded is not None else "again" if found.recharged else "period"
+    elif period.end > _first_day_not_over(context):
+        # All its days to come went back, or a new period took their place.
+        buys = "nothing"
+    return Debt(period, amount, context.today, invoice=invoice, buys=buys)
+
+
+def _first_day_not_over(context: AnyCommand) -> date:
+    """What was paid for a period that ends later is known still."""
+    subscription = context.subscription
+    since = subscription.since if subscription.causes else None
+    return context.today if since is None else local_day(since, subscription.time_zone)
+
+
+def _period_now(context: AnyCommand, period: BillingPeriod, standing: Iterable[Settlement]) -> BillingPeriod:
+    """The period of a line that was paid; where the last pause moved it, as its settlement knows it: billing began anew
+    at its end."""
+    paused, end = context.subscription.paused, context.subscription.schedule.anchor
+    if paused is None or not period.start <= paused.since < period.end or resume_rule(context) != "move":
+        return period
+    moved = BillingPeriod(end - timedelta(days=period.days), end)
+    return moved if any(paid.period == moved for paid in standing) else period
