@@ -301,7 +301,8 @@ def hold(row: Transition[Any], decision: Decision, context: Context[Any]) -> Dec
         changes = dates | _credited(before, decision.charge) | {"arrears": (*before.arrears, *debts)}
     after = before.changed({**changes, "version": before.version + 1})
     nothing_collected = {"collected": "nothing", "settlements": (), "reminders": ()}
-    return decision.changed({**nothing_collected, "after": after, "declined": None, "event": "held"})
+    held = {"after": after, "declined": None, "event": "held", "billed": decision.owed_if_unpaid}
+    return decision.changed({**nothing_collected, **held})
 
 
 _DATES = ("schedule", "next_billing_date", "term_start", "term_end", "cycles")
