@@ -15,6 +15,7 @@ from tests.domain.world import (
     World,
     Y,
     day,
+    euros,
     instant,
     policy,
 )
@@ -24,6 +25,7 @@ from subscription_lifecycle import (
     CANCELLED,
     DELETED,
     DISABLED,
+    EXPIRED,
     MONTHLY,
     PROVIDER,
     BillingSchedule,
@@ -35,7 +37,10 @@ from subscription_lifecycle import (
     ExtendTrial,
     InvalidValue,
     Notify,
+    Pause,
     PaymentMethod,
+    Period,
+    Plan,
     Policy,
     Refused,
 )
@@ -295,3 +300,48 @@ def test_notices_that_are_none_are_refused(given: Any) -> None:
     with pytest.raises(InvalidValue) as caught:
         Policy(notices=given)
     assert caught.value.field == "notices"
+
+
+def test_a_renewal_that_a_cancellation_comes_before_is_not_announced_but_the_end_is(make_world: MakeWorld) -> None:
+    world = make_world("2024-01-01", notices(renewal=7, expiry=10))
+    world.start(A)
+    world.at("2024-03-05")
+    world.done(Cancel(day("2024-03-28")))
+    world.at("2024-05-01")
+    assert world.state == CANCELLED
+    assert told(world)[2:] == [("expiry", "2024-03-18", "2024-03-28")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "until", "renewals"),
+    [
+        ("move", "2024-02-10", ["2024-02-14"]),
+        ("keep", "2024-02-10", ["2024-03-01"]),
+        ("keep", "2024-01-30", ["2024-02-01", "2024-03-01"]),
+    ],
+)
+def test_a_renewal_that_a_pause_comes_before_is_not_announced(rule: Any, until: str, renewals: list[str]) -> None:
+    world = World("2024-01-01", policy(notices={"renewal": 7}, resume=rule))
+    world.start()
+    world.at("2024-01-05")
+    world.done(Pause(day("2024-01-28"), day(until)))
+    world.at("2024-03-01")
+    assert [about for _, _, about in told(world)][: len(renewals)] == renewals
+
+
+def test_the_end_is_announced_in_time_although_instalments_are_still_to_come(make_world: MakeWorld) -> None:
+    world = make_world("2024-01-01", notices(expiry=60))
+    world.start(A, off="2024-03-05")
+    world.at("2024-11-02")
+    assert told(world) == [("expiry", "2024-11-02", "2025-01-01")]
+    assert world.history[-1].recorded_at == instant("2024-11-02")
+    world.at("2025-01-02")
+    assert world.state == EXPIRED
+    assert len(told(world)) == 1
+
+
+def test_the_end_of_the_last_period_is_not_announced_before_it_begins(make_world: MakeWorld) -> None:
+    world = make_world("2024-01-01", notices(expiry=20))
+    world.start(Plan("three weeks", euros(10), Period(1, "week"), cycles=3))
+    world.at("2024-01-15")
+    assert told(world) == [("expiry", "2024-01-15", "2024-01-22")]

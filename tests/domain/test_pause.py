@@ -26,6 +26,7 @@ from subscription_lifecycle import (
     Enable,
     NotPossible,
     Pause,
+    PayArrears,
     PaymentDeclined,
     Reactivate,
     Refused,
@@ -697,3 +698,92 @@ def test_what_fell_due_meanwhile_is_held(rule: Any) -> None:
     assert report.held == ("sub",)
     assert world.sub.credit == euros("7.74")
     assert world.sub.owed == euros({"keep": "54.00", "restart": "60.00"}[rule])
+
+
+def test_what_a_bank_takes_back_of_a_period_that_moved_twice_is_owed_where_it_is_now() -> None:
+    """The second pause began after the days that were first paid for."""
+    world = World("2024-01-01", policy())
+    world.start(A)
+    january = world.gateway.captures[-1].reference
+    world.at("2024-01-10")
+    world.done(Pause())
+    world.at("2024-01-20")
+    world.done(Resume())
+    world.at("2024-02-03")
+    world.done(Pause(), by=SUPPORT)
+    world.at("2024-02-05")
+    world.done(Resume())
+    assert what_was_paid(world) == [(day("2024-01-13"), day("2024-02-13"))]
+    world.gateway.report(january, ChargedBack("dp_1"))
+    world.subs.report_payment(january, ChargedBack("dp_1"))
+    assert [debt.period for debt in world.sub.arrears] == [BillingPeriod(day("2024-01-13"), day("2024-02-13"))]
+    world.done(PayArrears())
+    assert world.sub.paid_through == day("2024-02-13")
+    world.done(Cancel("now", "prorated"))
+    world.swept()
+    assert world.refunded == [euros("5.16")]  # 8 of 31 days
+
+
+def test_of_two_periods_that_one_payment_paid_only_the_one_that_was_paused_moved() -> None:
+    """Both have 31 days."""
+    world = World("2024-06-01", policy(retry_days=60, retry_after=(50,)))
+    world.start()
+    world.unpaid("2024-07-01", "2024-08-02")
+    assert world.state == PAST_DUE
+    world.at("2024-08-05")
+    world.done(PayArrears())
+    both = world.gateway.captures[-1].reference
+    assert what_was_paid(world) == [(day("2024-08-01"), day("2024-09-01"))]
+    world.done(Pause())
+    world.at("2024-08-15")
+    world.done(Resume())
+    world.gateway.report(both, ChargedBack("dp_1"))
+    world.subs.report_payment(both, ChargedBack("dp_1"))
+    assert [debt.period for debt in world.sub.arrears] == [
+        BillingPeriod(day("2024-07-01"), day("2024-08-01")),
+        BillingPeriod(day("2024-08-11"), day("2024-09-11")),
+    ]
+
+
+@pytest.mark.parametrize("hour", ["15:00", "00:00"])
+def test_a_pause_whose_day_passed_begins_when_service_is_in_good_standing_and_not_before(hour: str) -> None:
+    world = World("2024-01-01", policy())
+    world.start()
+    world.at("2024-01-05")
+    world.done(Pause(day("2024-02-10")))
+    world.at("2024-01-31")
+    world.declining(2)
+    world.at(f"2024-02-12T{hour}")
+    world.gateway._next.clear()
+    world.done(PayArrears())
+    world.at("2024-02-13")
+    assert (world.state, world.sub.since) == (PAUSED, instant(f"2024-02-12T{hour}"))
+    assert world.sub.paused is not None
+    assert world.sub.paused.since == day("2024-02-12")
+    before = world.subs.as_of("sub", instant("2024-02-11T23:59" if hour == "00:00" else "2024-02-12T10:00"))
+    assert before is not None
+    assert (before.state, before.owed) == (PAST_DUE, euros(20))
+
+
+@pytest.mark.parametrize("meanwhile", [True, False])
+def test_what_a_bank_takes_back_while_resuming_is_open_moves_too(meanwhile: bool) -> None:
+    """Else whoever pays it gets fewer days for it than were paid for."""
+    world = in_march()
+    february, march = (capture.reference for capture in world.gateway.captures[-2:])
+    world.at("2024-03-25")
+    world.subs.report_payment(february, ChargedBack("dp_1"))
+    world.gateway.require_action_next()
+    open_one = world.waits(Resume()).payment.reference
+    if meanwhile:
+        world.subs.report_payment(march, ChargedBack("dp_2"))
+    world.capture_arrives(open_one)
+    world.swept()
+    if not meanwhile:
+        world.subs.report_payment(march, ChargedBack("dp_2"))
+    assert [debt.period for debt in world.sub.arrears] == [BillingPeriod(day("2024-03-06"), day("2024-04-06"))]
+    assert world.sub.paid_through == day("2024-03-06")
+    world.done(PayArrears())
+    assert (world.state, world.sub.paid_through) == (ACTIVE, day("2024-04-06"))
+    world.done(Cancel("now", "prorated"))
+    world.swept()
+    assert world.refunded == [euros("7.74")]  # 12 of 31 days

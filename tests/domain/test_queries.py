@@ -291,3 +291,25 @@ def test_entries_read_as_sentences(t1: World) -> None:
         assert isinstance(datetime.fromisoformat(when), datetime)
         assert words[0].isupper()
         assert " by " in words
+
+
+def test_a_preview_behind_a_renewal_that_is_due_tells_what_goes_back_where(world: World) -> None:
+    """To the card, as it then does; not as credit."""
+    world.start(M)
+    world.at("2024-01-10")
+    world.jump("2024-02-10")
+    told = world.preview(Cancel("now", "prorated")).after
+    assert (told.credit, [due.amount for due in told.refunds]) == (None, [euros("13.79")])
+    world.done(Cancel("now", "prorated"))
+    assert (world.sub.credit, world.refunded) == (None, [euros("13.79")])
+
+
+def test_a_cancellation_that_is_foreseen_gives_nothing_as_credit_that_goes_back_to_the_card(world: World) -> None:
+    world.start(A)
+    world.at("2024-02-10")
+    world.done(Cancel(day("2024-03-20"), "prorated"))
+    foreseen = world.subs.as_of("sub", instant("2024-03-21"))
+    assert foreseen is not None
+    assert (foreseen.credit, [due.amount for due in foreseen.refunds]) == (None, [euros("7.74")])
+    world.at("2024-03-21")
+    assert (world.sub.credit, world.refunded) == (None, [euros("7.74")])

@@ -28,6 +28,7 @@ from subscription_lifecycle import (
     DELETED,
     DISABLED,
     PAST_DUE,
+    PAUSE,
     PROVIDER,
     SCHEDULED,
     TRIALING,
@@ -35,6 +36,7 @@ from subscription_lifecycle import (
     Disable,
     Enable,
     NotPossible,
+    Pause,
     Reactivate,
     Role,
     SetRecurringBilling,
@@ -230,3 +232,48 @@ def test_a_block_outlives_what_a_customer_did(world: World) -> None:
     lifted = world.done(Enable(), by=SUPPORT).subscription
     assert (lifted.state, lifted.causes) == (CANCELLED, (CUSTOMER,))
     assert world.reactivate(by=ADMIN).subscription.state == ACTIVE
+
+
+def test_an_instalment_is_not_charged_on_the_day_that_service_ends_on(world: World) -> None:
+    world.start(A)
+    world.at("2024-03-05")
+    world.done(Cancel(day("2024-04-01")))
+    with world.new_captures():
+        world.at("2024-04-02")
+    assert (world.state, world.sub.next_billing_date) == (CANCELLED, day("2024-04-01"))
+
+
+def test_nobody_pays_to_resume_on_the_day_that_service_ends_on(make_world: MakeWorld) -> None:
+    world = make_world("2024-01-01", policy(resume="keep"))
+    world.start(A)
+    world.at("2024-03-05")
+    world.done(Cancel(day("2024-04-10")))
+    world.at("2024-03-20")
+    world.done(Pause(until=day("2024-04-10")))
+    with world.new_captures():
+        world.at("2024-04-11")
+    assert (world.state, world.sub.causes) == (CANCELLED, (CUSTOMER, PAUSE))
+
+
+def test_who_cancels_once_more_replaces_the_day(world: World) -> None:
+    world.start(A)
+    world.at("2024-03-05")
+    for when, until in (("2024-03-10", "2024-03-10"), ("2024-03-20", "2024-03-20"), ("2024-03-15", "2024-03-15")):
+        world.done(Cancel(day(when)))
+        assert (str(world.sub.until), world.sub.cancellation.on) == (until, day(when))
+    world.done(Cancel("term_end"))
+    assert (world.sub.until, world.sub.cancellation) == (day("2025-01-01"), None)
+
+
+def test_the_renewal_after_a_block_does_not_come_before_it_is_lifted(world: World) -> None:
+    """What was so on the morning of that day is told as it was."""
+    world.start(M)
+    world.at("2024-01-20")
+    world.done(Disable(), by=SUPPORT)
+    world.at("2024-02-15T18:00")
+    world.done(Enable(), by=SUPPORT)
+    world.at("2024-02-16")
+    assert world.entry("renew").effective_at == instant("2024-02-15T18:00")
+    morning = world.subs.as_of("sub", instant("2024-02-15T10:00"))
+    assert morning is not None
+    assert (morning.state, morning.next_billing_date) == (DISABLED, day("2024-02-01"))

@@ -20,6 +20,7 @@ from subscription_lifecycle import (
     Correct,
     Entry,
     NotPossible,
+    Period,
     Plan,
     Reactivate,
     SetRecurringBilling,
@@ -315,3 +316,30 @@ def test_a_date_that_support_moved_ahead_is_where_it_is_extended_from(t1: World)
         result = t1.reactivate()
     assert result.subscription.next_billing_date == day("2024-06-01")
     assert (result.entries[-1].billed, result.entries[-1].served_unpaid) == (period("2024-05-01", "2024-06-01"), ())
+
+
+def test_what_was_served_and_is_billed_after_all_counts_as_periods_of_the_plan(make_world: MakeWorld) -> None:
+    """Three weeks in all: after the first, two are left; the fourth is not billed, nor another later."""
+    world = make_world("2024-01-01", policy(served_unpaid="owed"))
+    world.start(Plan("three weeks", euros(10), Period(1, "week"), cycles=3), off="2024-01-03")
+    world.at("2024-01-25")
+    assert world.state == EXPIRED
+    with world.new_captures("20.00"):
+        world.reactivate()
+    assert (world.sub.cycles, world.sub.until) == (3, day("2024-01-29"))
+    world.recurring_billing(on=True)
+    with world.new_captures():
+        world.at("2024-02-20")
+    assert world.state == EXPIRED
+
+
+def test_of_a_long_plan_everything_that_was_served_is_billed(make_world: MakeWorld) -> None:
+    world = make_world("2024-01-01", policy(served_unpaid="owed"))
+    world.start(Plan("six weeks", euros(10), Period(1, "week"), cycles=6), off="2024-01-03")
+    world.at("2024-01-25")
+    with world.new_captures("30.00"):
+        world.reactivate()
+    world.recurring_billing(on=True)
+    with world.new_captures("10.00", "10.00"):
+        world.at("2024-04-01")
+    assert world.sub.cycles == 6

@@ -278,11 +278,13 @@ def onto(base: Subscription, before: Subscription, after: Subscription) -> Subsc
 
     Debts, refunds and settlements that came or went meanwhile stay so; credit adds up; all else is as decided, but
     a state that is left when nothing is owed is not left while such a debt remains, and one that was entered meanwhile
-    keeps the deadline it was given.
+    keeps the deadline it was given. What came to be owed meanwhile moves as it would have moved while it was paid for.
     """
     changes: dict[str, Any] = {}
     entered = base.state == after.state != before.state
-    owing = base.state.settled == after.state and bool(without(base.arrears, before.arrears))
+    owed_meanwhile = without(base.arrears, before.arrears)
+    owing = base.state.settled == after.state and bool(owed_meanwhile)
+    moved = _moved(base, before, after) if owed_meanwhile else {}
     for name, new in vars(after).items():
         old, now = getattr(before, name), getattr(base, name)
         if new is old or new == old or name in ("version", "recorded_at"):
@@ -292,7 +294,7 @@ def onto(base: Subscription, before: Subscription, after: Subscription) -> Subsc
         if entered and name in ("since", "until"):
             continue
         if name == "paid_through":
-            owed_since = [debt.period.start for debt in without(base.arrears, before.arrears)]
+            owed_since = [moved.get(debt.period, debt.period).start for debt in owed_meanwhile]
             changes["paid_through"] = min([new, *owed_since])
         elif now == old or name not in ("arrears", "refunds", "settlements", "submitted", "credit"):
             changes[name] = new
@@ -310,7 +312,22 @@ def onto(base: Subscription, before: Subscription, after: Subscription) -> Subsc
                 # What coming back costs is paid now, also where a bank has taken back meanwhile what went back of it.
                 left += tuple(attrs.evolve(paid, reference=None) for paid in without(left, now) if paid.refunded_from)
             changes[name] = (*without(now, left), *came)
+    if moved:
+        changes["arrears"] = tuple(
+            attrs.evolve(debt, period=moved.get(debt.period, debt.period)) if debt in owed_meanwhile else debt
+            for debt in changes.get("arrears", base.arrears)
+        )
     return base.changed(changes) if changes else base
+
+
+def _moved(base: Subscription, before: Subscription, after: Subscription) -> Mapping[BillingPeriod, BillingPeriod]:
+    """Where a decision leads the days of what was paid for when it was made, and is not any more."""
+    return {
+        gone.period: paid.period
+        for gone in without(before.settlements, base.settlements)
+        for paid in without(after.settlements, before.settlements)
+        if (gone.reference, gone.amount, gone.period.days) == (paid.reference, paid.amount, paid.period.days)
+    }
 
 
 def payment_after(outcome: PaymentOutcome | None, payment: Payment) -> Payment:

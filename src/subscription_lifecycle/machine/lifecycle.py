@@ -156,7 +156,7 @@ class Lifecycle(Choosing):
 
     def projected(self, subscription: Subscription, now: datetime) -> Subscription:
         """As `at`, with a charge that is due taken as paid: what a sweep in time would most likely have left."""
-        return self._projected(subscription, validation.instant("now", now), lambda charge: charge.after)
+        return self._projected(subscription, validation.instant("now", now), _as_paid)
 
     def foreseen(self, subscription: Subscription, now: datetime, until: datetime) -> Subscription:
         """As `projected` by now, and from then on as sweeps in time and charges that are paid will leave it."""
@@ -192,7 +192,7 @@ class Lifecycle(Choosing):
         policy, found = self.policy_of(subscription), None
         for row in self._timed[subscription.state.name]:
             assert row.due is not None
-            instant = row.due(subscription, policy)
+            instant = _in_the_state(row.due(subscription, policy), subscription)
             if instant is None or (by is not None and instant > by) or (found is not None and instant >= found[0]):
                 continue
             today = local_day(instant, subscription.time_zone)
@@ -364,6 +364,14 @@ class Lifecycle(Choosing):
         return DefinitionError((f"{self.name}: the due rows of {subscription.state} never come to rest.",))
 
 
+def _in_the_state(due: datetime | None, subscription: Subscription) -> datetime | None:
+    """What falls due on the day that the state was entered, not before it was: a day begins at its first instant."""
+    since, zone = subscription.since, subscription.time_zone
+    if due is None or since is None or due >= since or local_day(due, zone) != local_day(since, zone):
+        return due
+    return since
+
+
 # -- what may fall due behind a charge; None: look on
 
 
@@ -380,6 +388,10 @@ def _a_retry(step: Decision) -> bool | None:
     if step.collected == "capture":
         return step.owed_if_unpaid is None
     return None if step.after.state == step.before.state and step.billed is None else False
+
+
+def _as_paid(charge: Decision) -> Subscription:
+    return charge.settled("payment").after
 
 
 def _as_before(charge: Decision) -> Subscription:

@@ -5,6 +5,7 @@ Every next billing date is a date of the stored schedule; only restarting replac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 from subscription_lifecycle.machine.guard import BillingDates, Context
@@ -23,6 +24,8 @@ __all__ = [
     "advanced_or_restarted",
     "after_the_pause",
     "begins_anew",
+    "count_what_was_served",
+    "cycles_after",
     "extended",
     "first_day_without_service",
     "goes_on_billing",
@@ -30,6 +33,7 @@ __all__ = [
     "next_period",
     "next_term",
     "next_term_when_over",
+    "owed_after_all",
     "paused_days",
     "renews_today",
     "restarted",
@@ -152,6 +156,27 @@ def after_the_pause(context: AnyCommand) -> BillingDates:
     end = today if schedule.is_date(today) else schedule.next_date(after=today)
     served = () if end == today else (BillingPeriod(today, end),)
     return BillingDates(schedule, end, None, served)
+
+
+def owed_after_all(context: AnyCommand) -> tuple[BillingPeriod, ...]:
+    """The served periods that policy `served_unpaid` bills: the last ones, and no more than the plan has left."""
+    subscription, served = context.subscription, context.dates.served_unpaid
+    if context.policy.served_unpaid != "owed":
+        return ()
+    if subscription.plan.cycles is None:
+        return served
+    left = max(0, subscription.plan.cycles - subscription.cycles - (context.dates.billed is not None))
+    return served[max(0, len(served) - left) :]
+
+
+def cycles_after(context: AnyCommand) -> int:
+    """How many periods are billed once the command is done."""
+    return context.subscription.cycles + (context.dates.billed is not None) + len(owed_after_all(context))
+
+
+def count_what_was_served(context: AnyCommand) -> Mapping[str, int]:
+    """Periods that are billed after they were served count like any other."""
+    return {"cycles": cycles_after(context)}
 
 
 def goes_on_billing(subscription: Subscription) -> bool:

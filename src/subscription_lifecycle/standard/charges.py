@@ -16,6 +16,7 @@ from subscription_lifecycle.standard.billing_dates import (
     begins_anew,
     first_day_without_service,
     goes_on_billing,
+    owed_after_all,
     paused_days,
     resume_rule,
 )
@@ -57,8 +58,7 @@ def by_days(context: AnyCommand, amount: Money, days: int, of: int) -> Money:
 
 def one_period(context: AnyCommand) -> Charge:
     """The period that is billed (S22), and with policy `served_unpaid="owed"` the earlier ones that had access."""
-    owed = context.dates.served_unpaid if context.policy.served_unpaid == "owed" else ()
-    periods = (*owed, *([] if context.dates.billed is None else [context.dates.billed]))
+    periods = (*owed_after_all(context), *([] if context.dates.billed is None else [context.dates.billed]))
     return Charge(tuple(ChargeLine("period", price_of(context, period), period) for period in periods))
 
 

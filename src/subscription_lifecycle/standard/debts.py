@@ -45,7 +45,7 @@ def _period_now(context: AnyCommand, period: BillingPeriod, standing: Iterable[S
     """The period of a line that was paid; where the last pause moved it, as its settlement knows it: billing began anew
     at its end."""
     paused, end = context.subscription.paused, context.subscription.schedule.anchor
-    if paused is None or not period.start <= paused.since < period.end or resume_rule(context) != "move":
+    if paused is None or paused.since < period.start or resume_rule(context) != "move":
         return period
     moved = BillingPeriod(end - timedelta(days=period.days), end)
     return moved if any(paid.period == moved for paid in standing) else period

@@ -14,9 +14,14 @@ from subscription_lifecycle.model.calendar import days_after, local_day, start_o
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.model.subscription import Subscription
-from subscription_lifecycle.standard.billing_dates import first_day_without_service, goes_on_billing, has_periods_left
+from subscription_lifecycle.standard.billing_dates import (
+    cycles_after,
+    first_day_without_service,
+    goes_on_billing,
+    has_periods_left,
+)
 from subscription_lifecycle.standard.causes import PAUSE, PROVIDER
-from subscription_lifecycle.standard.commands import Pause, PauseAsScheduled
+from subscription_lifecycle.standard.commands import Cancel, Pause, PauseAsScheduled
 from subscription_lifecycle.standard.states import (
     ACTIVE,
     CANCELLED,
@@ -226,8 +231,7 @@ def no_end_of_service(context: AnyCommand) -> date | None:
 def _last_period(context: AnyCommand) -> date | None:
     """The end of the plan's last period, once that one was billed."""
     cycles = context.subscription.plan.cycles
-    billed = context.subscription.cycles + (context.dates.billed is not None)
-    return None if cycles is None or billed < cycles else context.dates.next_billing_date
+    return None if cycles is None or cycles_after(context) < cycles else context.dates.next_billing_date
 
 
 def deadline_if_settled(context: AnyCommand) -> date | None:
@@ -239,12 +243,13 @@ def _last_day(context: AnyCommand) -> date:
     _, term_end = context.term
     when = getattr(context.command, "when", None)
     asked = when if isinstance(when, date) else None
-    scheduled = context.subscription.cancellation
+    # Whoever cancels once more replaces the day that was asked for before.
+    scheduled = None if isinstance(context.command, Cancel) else context.subscription.cancellation
     to_come = scheduled is not None and scheduled.on > context.today
     days = [term_end, *([asked] if asked else []), *([scheduled.on] if scheduled and to_come else [])]
     cycles = context.subscription.plan.cycles
     if cycles is not None:
-        left = cycles - context.subscription.cycles - (context.dates.billed is not None)
+        left = cycles - cycles_after(context)
         billed_until = context.dates.next_billing_date
         days.append(context.dates.schedule.nth_after(billed_until, left) if left > 0 else billed_until)
     return min(days)

@@ -10,11 +10,26 @@ from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.model.state import Access
 from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.standard.causes import PROVIDER
-from subscription_lifecycle.standard.due_dates import billing_date, deadline, end_of_term, oldest_debt
+from subscription_lifecycle.standard.due_dates import billing_date, deadline, oldest_debt
 
 
 def _billing_date(subscription: Subscription, policy: Policy) -> date | None:
-    return None if billing_date(subscription, policy) is None else subscription.next_billing_date
+    on = subscription.next_billing_date
+    if billing_date(subscription, policy) is None or _interrupted_before(subscription, policy, on):
+        return None
+    return on
+
+
+def _interrupted_before(subscription: Subscription, policy: Policy, on: date) -> bool:
+    """Whether a cancellation or a pause that was asked for comes first, and the renewal not on that day."""
+    cancellation, pause = subscription.cancellation, subscription.pause
+    if cancellation is not None and cancellation.on <= on:
+        return True
+    if pause is None or pause.on > on:
+        return False
+    resumes = pause.until or pause.on + timedelta(days=policy.pause_days)
+    moves = policy.resume == "restart" or (policy.resume == "move" and subscription.schedule.align != "calendar")
+    return moves or resumes > on
 
 
 def _trial_end(subscription: Subscription, policy: Policy) -> date | None:
@@ -22,7 +37,7 @@ def _trial_end(subscription: Subscription, policy: Policy) -> date | None:
 
 
 def _expiry(subscription: Subscription, policy: Policy) -> date | None:
-    return None if end_of_term(subscription, policy) is None else subscription.until
+    return subscription.until
 
 
 def _deletion(subscription: Subscription, policy: Policy) -> date | None:
@@ -68,7 +83,7 @@ def _days_before(notice: str, subscription: Subscription, policy: Policy) -> dat
     instant = start_of_day(about - timedelta(days=days), subscription.time_zone)
     # Not before there was anything to announce: the state, and the period that ends.
     began = [instant] if subscription.since is None else [instant, subscription.since]
-    if notice == "renewal":
+    if notice == "renewal" or (notice == "expiry" and subscription.recurring_billing):
         before = about - timedelta(days=1)
         began.append(start_of_day(subscription.schedule.period_containing(before).start, subscription.time_zone))
     return max(began)

@@ -11,6 +11,7 @@ from subscription_lifecycle.machine.transition import (
 from subscription_lifecycle.standard.billing_dates import (
     advanced,
     advanced_or_restarted,
+    count_what_was_served,
     extended,
     new_term,
     next_term,
@@ -67,7 +68,7 @@ from subscription_lifecycle.standard.states import (
 REACTIVATION = (
     Transition(Reactivate, EXPIRED, ACTIVE, guards=NEXT_PERIOD, charge=(arrears, one_period), billing_date=extended,
                commitment=next_term, until=end_of_service,
-               effects=[choose_payment_method, withdraw_the_pause], reminders=REACTIVATED),
+               effects=[choose_payment_method, withdraw_the_pause, count_what_was_served], reminders=REACTIVATED),
     Transition(Reactivate, DISABLED, ACTIVE, cause=LAPSED, guards=NEW_PERIOD, charge=(arrears, one_period),
                billing_date=restarted, commitment=new_term, until=end_of_service,
                effects=[choose_payment_method, withdraw_the_pause], reminders=REACTIVATED,

@@ -181,6 +181,13 @@ TRIAL = (
                assumed="the days left are given up"),
 )
 
+# First of what falls due on one day: the day that service ends on is not billed.
+LAST_DAY = (
+    Transition(CancelAsScheduled, (ACTIVE, PAST_DUE, PAUSED), CANCELLED, adds=CUSTOMER, guards=[is_due],
+               due=date_of_cancellation, until=cancelled_window,
+               effects=[refund_as_scheduled, end_recurring_billing]),
+)
+
 RENEWAL = (
     Transition(Renew, ACTIVE, ACTIVE, date="passed", guards=[is_due], due=billing_date, charge=one_period,
                declined=PAST_DUE, declined_until=retries, billing_date=next_period, commitment=next_term_when_over,
@@ -220,9 +227,6 @@ CANCELLATION = (
     Transition(Cancel, (ACTIVE, PAST_DUE), SAME_STATE, case="date",
                guards=[may_manage_billing, notice_is_given, cancellation_is_within_the_term, *REFUNDS],
                until=end_of_service_now, effects=[schedule_cancellation], interrupts=True),
-    Transition(CancelAsScheduled, (ACTIVE, PAST_DUE, PAUSED), CANCELLED, adds=CUSTOMER, guards=[is_due],
-               due=date_of_cancellation, until=cancelled_window,
-               effects=[refund_as_scheduled, end_recurring_billing]),
 )
 
 BLOCK = (
@@ -258,7 +262,8 @@ NOTICES = (
 )
 
 STANDARD: Final = Lifecycle(
-    (*BEGINNING, *TRIAL, *PAUSING, *RENEWAL, *CANCELLATION, *COLLECTION, *BLOCK, *REACTIVATION, *RECORD, *NOTICES),
+    (*BEGINNING, *TRIAL, *LAST_DAY, *PAUSING, *RENEWAL, *CANCELLATION, *COLLECTION, *BLOCK, *REACTIVATION, *RECORD,
+     *NOTICES),
     policies=POLICIES, name="standard", access=access_while_owing
 )
 """The standard lifecycle: the first user of the machine; it can do nothing that yours cannot."""
