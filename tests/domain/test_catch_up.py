@@ -25,16 +25,19 @@ from subscription_lifecycle import (
     MONTHLY,
     PAST_DUE,
     TRIALING,
+    WEEKLY,
     Access,
     BillingSchedule,
     Cancel,
     ChangePaymentMethod,
     PayArrears,
+    Plan,
     Refused,
     RetryPayment,
 )
 from subscription_lifecycle.model.payment import CaptureRequest, PaymentOutcome
-from subscription_lifecycle.testing import FakeGateway
+from subscription_lifecycle.testing import FakeGateway, laws
+from subscription_lifecycle.testing.step import whole_life
 
 
 def away(world: World, until: str = "2024-05-01", **more: object) -> World:
@@ -272,3 +275,16 @@ def test_a_sweep_that_dies_half_way_loses_and_doubles_nothing(make_world: MakeWo
     world.swept()
     assert world.captured == [euros(20)] * 5
     assert captured_at(world) == ["01-01", "02-01", "03-01", "04-01", "05-01"]
+
+
+def test_a_retry_that_is_passed_over_bills_nothing_also_where_it_would_buy_a_new_period() -> None:
+    world = World("2024-01-01", policy(recovery="restart", retry_after=(2, 5, 15, 40), retry_days=10))
+    world.start(Plan("weekly", euros(20), WEEKLY))
+    world.declining(1)
+    world.at("2024-01-08")
+    world.clock.set("2024-02-25T12:00Z")
+    assert not world.subs.sweep().failed
+    passed = [entry for entry in world.subs.history("sub") if entry.event == "held"]
+    assert [(entry.effective_at.day, entry.billed) for entry in passed] == [(10, None), (13, None), (23, None)]
+    assert passed[-1].row == "retry payment: disabled, non payment, date passed"
+    laws.debts_stay(whole_life(world.subs, "sub"))

@@ -227,7 +227,7 @@ class Lifecycle(Choosing):
             step = take(self, due.row, context)
             if step.collected == "capture":
                 held = hold(due.row, step, context)
-                if self._is_made(held, context, now, holding=holding):
+                if self._is_made(step, held, context, now, holding=holding):
                     return CaughtUp(subscription, tuple(steps), step, due)
                 holding = holding or step.owed_if_unpaid is not None
                 step = held
@@ -260,10 +260,10 @@ class Lifecycle(Choosing):
         count = len(self.states) + 1
         return len(steps) >= count and steps[-count].at == due.at
 
-    def _is_made(self, held: Decision, context: Context[Any], now: datetime, *, holding: bool) -> bool:
+    def _is_made(self, step: Decision, held: Decision, context: Context[Any], now: datetime, *, holding: bool) -> bool:
         """Whether a charge that is due is made, and not held or passed over."""
         each, latest = context.policy.catch_up == "each", context.policy.catch_up == "latest"
-        if held.owed_if_unpaid is None:
+        if step.billed is None:
             return not self._falls_due_behind(held, now, _a_retry if each else _anything) and (not holding or latest)
         return each or ((latest or not holding) and not self._falls_due_behind(held, now, _a_bill))
 
