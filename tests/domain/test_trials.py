@@ -289,6 +289,13 @@ def test_there_is_one_trial_per_customer_and_plan(world: World) -> None:
     assert world.subs.get("theirs").state == TRIALING
 
 
+def test_who_has_a_colon_in_the_name_takes_nobody_elses_trial(world: World) -> None:
+    for customer, plan in (("contoso:eu", "pro"), ("contoso", "eu:pro")):
+        tried = Plan(plan, euros(20), MONTHLY, trial=Period(30, "day"))
+        world.start(tried, id=customer, customer=customer, by=SUPPORT)
+        assert world.subs.get(customer).state == TRIALING
+
+
 # -- cancelled, and back
 
 

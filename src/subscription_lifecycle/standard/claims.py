@@ -8,4 +8,6 @@ from subscription_lifecycle.model.command import Command
 
 def one_trial_per_plan(context: Context[Command]) -> str | None:
     """One trial per customer and plan."""
-    return f"trial:{context.subscription.customer}:{context.subscription.plan.id}"
+    # Names may hold colons: the length tells where the first one ends.
+    customer = context.subscription.customer
+    return f"trial:{len(customer)}:{customer}:{context.subscription.plan.id}"
