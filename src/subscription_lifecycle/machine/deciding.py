@@ -300,9 +300,8 @@ def hold(row: Transition[Any], decision: Decision, context: Context[Any]) -> Dec
         debts = _debts(decision.charge, context.today, held=True)
         changes = dates | _credited(before, decision.charge) | {"arrears": (*before.arrears, *debts)}
     after = before.changed({**changes, "version": before.version + 1})
-    nothing_collected = {"collected": "nothing", "settlements": (), "reminders": ()}
-    held = {"after": after, "declined": None, "event": "held", "billed": decision.owed_if_unpaid}
-    return decision.changed({**nothing_collected, **held})
+    nothing_collected = {"collected": "nothing", "settlements": (), "reminders": (), "declined": None}
+    return decision.changed({**nothing_collected, "event": "held", "after": after, "billed": decision.owed_if_unpaid})
 
 
 _DATES = ("schedule", "next_billing_date", "term_start", "term_end", "cycles")

@@ -302,13 +302,11 @@ def onto(base: Subscription, before: Subscription, after: Subscription) -> Subsc
             zero = Money.zero(before.currency)
             changes["credit"] = (now or zero) + (new or zero) - (old or zero) or None
         else:
-            came = without(new, old)
+            came, left = without(new, old), without(old, new)
             if name == "settlements":
                 # What a bank has taken back meanwhile is not paid for again by having moved.
                 gone = {paid.reference for paid in without(old, now)} - {None}
                 came = tuple(paid for paid in came if paid.reference not in gone)
-            left = without(old, new)
-            if name == "settlements":
                 # What coming back costs is paid now, also where a bank has taken back meanwhile what went back of it.
                 left += tuple(attrs.evolve(paid, reference=None) for paid in without(left, now) if paid.refunded_from)
             changes[name] = (*without(now, left), *came)
