@@ -538,3 +538,28 @@ def test_actors_of_another_customer_leave_no_trace(store: SQLStore) -> None:
     with pytest.raises(LifecycleError):
         subs.cancel("s", when="now", by=mallory, idempotency_key="cancel")
     assert len(store.history("s")) == 2
+
+
+@pytest.mark.parametrize("seats", [{"seats": ["a"]}, {}])
+def test_what_a_host_changes_in_what_it_was_given_changes_nothing_that_is_stored(
+    store: SQLStore, seats: dict[str, list[str]]
+) -> None:
+    """What was just written is not read again, unless something in it is the host's own."""
+    clock = FakeClock("2026-01-15T09:00Z")
+    subs = Subscriptions(store, FakeGateway(clock), clock=clock, facts=lambda _, __: seats)
+    by: dict[str, Any] = {"by": ALICE, "idempotency_key": "k"}
+    done = subs.start("s", customer="contoso", plan=BASIC, payment_method=CARD, metadata={"tags": ["a"]}, **by)
+    for subscription in (done.subscription, subs.get("s")):
+        subscription.metadata["tags"].append("b")
+    found = done.entries
+    for _ in range(2):
+        for entry in found:
+            entry.facts.get("seats", []).append("b")
+            for value in entry.changes.get("metadata", ()):
+                if value:
+                    value["tags"].append("b")
+        found = (*store.undelivered(10), *store.history("s"))
+        assert [entry.facts for entry in found] == [seats] * 4
+        assert [entry.changes["metadata"].after for entry in found if entry.version == 1] == [{"tags": ["a"]}] * 2
+    assert subs.get("s").metadata == {"tags": ["a"]}
+    assert fold(store.history("s")) == store.load("s", None).subscription  # type: ignore[union-attr]
