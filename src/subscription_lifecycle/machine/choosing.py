@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from subscription_lifecycle.errors import NotPossible
 from subscription_lifecycle.machine import dispatch, verify
@@ -17,6 +17,9 @@ from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.model.state import Condition, State
 from subscription_lifecycle.model.subscription import Subscription
+
+Answers: TypeAlias = Mapping[type[Command], list[tuple[Refusal, ...]]]
+"""For each command, the refusals of each row that it has here."""
 
 
 class Choosing(Definition):
@@ -81,41 +84,33 @@ class Choosing(Definition):
                 found.append(refusal)
         return tuple(found)
 
-    def _answers(
-        self, subscription: Subscription, command: type[Command], by: Actor, now: datetime, facts: Mapping[str, Any]
-    ) -> list[tuple[Refusal, ...]]:
-        """For each row of the command here, what its guards say that do not read the command."""
+    def _answers(self, subscription: Subscription, by: Actor, now: datetime, facts: Mapping[str, Any]) -> Answers:
+        """For each command and each of its rows here, what its guards say that do not read the command."""
         today = local_day(now, subscription.time_zone)
-        return [
-            self._refusals(
-                self._row_context(subscription, NO_COMMAND, by, now, today, now, facts, row), without_command=True
-            )
-            for row in self._rows_at(subscription, command, today)
-        ]
+        return {
+            command: [
+                self._refusals(
+                    self._row_context(subscription, NO_COMMAND, by, now, today, now, facts, row), without_command=True
+                )
+                for row in self._rows_at(subscription, command, today)
+            ]
+            for command in self.commands
+            if not command.creates
+        }
 
     def _rows_at(self, subscription: Subscription, command: type[Command], today: date) -> list[Transition[Any]]:
         where = position(subscription, today)
         rows = self._candidates(subscription, command)
         return [row for row in rows if row.selects(row.case, subscription.cause, *where)]
 
-    def _not_possible(
-        self,
-        subscription: Subscription,
-        command: Command | type[Command],
-        by: Actor,
-        now: datetime,
-        facts: Mapping[str, Any],
-    ) -> NotPossible:
-        """No row leads on; the remedy names what this actor may do instead."""
-        condition = Condition(subscription.state, subscription.cause)
-        possible = tuple(
-            other.title
-            for other in self.commands
-            if not other.creates and () in self._answers(subscription, other, by, now, facts)
-        )
-        remedy = f"Possible: {', '.join(possible)}." if possible else "Nothing is possible for you here."
-        message = f"{command.title.capitalize()} is not possible while the subscription is {condition}."
-        return NotPossible((Refusal("not_possible", message, remedy),), possible)
+
+def not_possible(subscription: Subscription, command: Command | type[Command], answers: Answers) -> NotPossible:
+    """No row leads on; the remedy names what this actor may do instead."""
+    condition = Condition(subscription.state, subscription.cause)
+    possible = tuple(other.title for other, refusals in answers.items() if () in refusals)
+    remedy = f"Possible: {', '.join(possible)}." if possible else "Nothing is possible for you here."
+    message = f"{command.title.capitalize()} is not possible while the subscription is {condition}."
+    return NotPossible((Refusal("not_possible", message, remedy),), possible)
 
 
 def _another_customer(context: Context[Any]) -> Refusal:

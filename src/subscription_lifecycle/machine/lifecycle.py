@@ -10,7 +10,7 @@ import attrs
 
 from subscription_lifecycle.errors import DefinitionError, InvalidValue, Refused
 from subscription_lifecycle.machine import dispatch, render
-from subscription_lifecycle.machine.choosing import Choosing
+from subscription_lifecycle.machine.choosing import Answers, Choosing, not_possible
 from subscription_lifecycle.machine.deciding import hold, take
 from subscription_lifecycle.machine.decision import Decision
 from subscription_lifecycle.machine.guard import Context, Refusal
@@ -136,7 +136,8 @@ class Lifecycle(Choosing):
         """
         now = validation.instant("at", at)
         current = self.catch_up(subscription, now).subscription
-        return tuple(self._action(current, command, by, now, facts) for command in self.commands if not command.creates)
+        answers = self._answers(current, by, now, facts)
+        return tuple(self._action(current, command, answers) for command in answers)
 
     def access(self, subscription: Subscription, *, at: datetime) -> Access:
         """What users may reach at that instant, also where the sweep is late.
@@ -311,7 +312,7 @@ class Lifecycle(Choosing):
         today = local_day(now, current.time_zone)
         row = self._row(current, type(command), command.case, today)
         if row is None:
-            raise self._not_possible(current, command, by, now, facts)
+            raise not_possible(current, command, self._answers(current, by, now, facts))
         return caught, self._row_context(current, command, by, now, today, now, facts, row)
 
     def _created(self, subscription: Subscription) -> CaughtUp:
@@ -329,13 +330,10 @@ class Lifecycle(Choosing):
         today = local_day(due.at, subscription.time_zone)
         return self._row_context(subscription, due.command, SYSTEM, due.at, today, now, facts, due.row)
 
-    def _action(
-        self, subscription: Subscription, command: type[Command], by: Actor, now: datetime, facts: Mapping[str, Any]
-    ) -> Action:
-        answers = self._answers(subscription, command, by, now, facts)
-        if not answers:
-            return Action(command, "refused", self._not_possible(subscription, command, by, now, facts).refusals)
-        best = min(answers, key=len)
+    def _action(self, subscription: Subscription, command: type[Command], answers: Answers) -> Action:
+        if not answers[command]:
+            return Action(command, "refused", not_possible(subscription, command, answers).refusals)
+        best = min(answers[command], key=len)
         if not best:
             return Action(command, "available", (), subscription.until)
         support = self.policy_of(subscription).support_roles
