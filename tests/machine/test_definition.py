@@ -69,6 +69,7 @@ SHAPES: Mapping[str, tuple[Any, str]] = {
     "no row": ("ring", "'ring' is no Transition."),
     "an instance as a command": (Transition(Call(), HERE, THERE), "on=Call() is no Command class."),  # type: ignore[arg-type]
     "another class as a command": (Transition(State, HERE, THERE), "is no Command class."),  # type: ignore[type-var]
+    "no source": (Transition(Call, (), THERE), "source=() is no State"),
     "a string as a source": (Transition(Call, "here", THERE), "source='here' is no State."),
     "a string as a target": (Transition(Call, HERE, "there"), "target='there' is no State."),  # type: ignore[arg-type]
     "a string where a decline leads": (
@@ -102,12 +103,25 @@ def test_a_policy_must_be_one() -> None:
 
 _also_here = State("here", access=Access.NONE)
 _other_call = attrs.frozen(type("Call", (Command,), {}))
+_loud_call, _renew, _state = (attrs.frozen(type(name, (Command,), {})) for name in ("CALL", "Renew", "State"))
 
 TABLES: Mapping[str, tuple[list[Transition[Any]], str]] = {
     "two states of one name": ([Transition(Drop, _also_here, GONE)], "there are two different states 'here'."),
     "two commands of one name": (
         [Transition(_other_call, AWAY, GONE)],
         "there are 2 commands 'Call'; entries could not tell them apart.",
+    ),
+    "two commands of one trigger": (
+        [Transition(_loud_call, AWAY, GONE)],
+        "the commands Call and CALL have one trigger, 'call'; rename one of them.",
+    ),
+    "a command with the name of ours": (
+        [Transition(_renew, AWAY, GONE)],
+        "Renew has the stored name of a command of this library; rename it.",
+    ),
+    "a command called as the machine calls its state": (
+        [Transition(_state, AWAY, GONE)],
+        "a command cannot be called State",
     ),
     "two rows chosen alike": (
         [Transition(Call, HERE, GONE)],
@@ -154,6 +168,13 @@ def test_a_fault_of_the_table_is_named(table: str) -> None:
     rows, problem = TABLES[table]
     found = problems(*rows)
     assert any(problem in one for one in found), found
+
+
+def test_two_commands_of_one_trigger_are_refused_whatever_their_letters() -> None:
+    """Their rows would be found by one name, and one of them would pass by the guards of the other."""
+    camel, snake = (attrs.frozen(type(name, (Command,), {})) for name in ("HangUp", "Hang_up"))
+    found = problems(Transition(camel, HERE, THERE), Transition(snake, HERE, AWAY, guards=[never]))
+    assert found == ("the commands HangUp and Hang_up have one trigger, 'hang_up'; rename one of them.",)
 
 
 def test_rows_and_a_policy_there_must_be() -> None:

@@ -213,7 +213,7 @@ def entry_with(command: Command) -> Entry:
 
 def test_a_command_whose_class_is_gone_stays_in_the_history(monkeypatch: pytest.MonkeyPatch) -> None:
     text = to_json(entry_with(values.Hibernate(date(2026, 1, 1), values.Size.LARGE)))
-    monkeypatch.delitem(REGISTRY, "Hibernate")
+    values.forget_class("Hibernate", monkeypatch)
     entry = from_json(Entry, text)
     assert isinstance(entry.command, UnknownCommand)
     assert entry.command.name == "Hibernate"

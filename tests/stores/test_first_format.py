@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.stores import values
 from tests.stores.write_first_format import DATABASE, HIBERNATION, IN_WORDS, OWN, words
 
 from subscription_lifecycle import ACTIVE, DELETED, STANDARD, Money, Subscriptions
 from subscription_lifecycle.adapters.sqlalchemy import SQLStore
 from subscription_lifecycle.documents import UnknownCommand
-from subscription_lifecycle.model.command import REGISTRY
 from subscription_lifecycle.model.entry import fold
 from subscription_lifecycle.model.payment import Captured
 from subscription_lifecycle.testing.fakes import FakeClock, FakeGateway
@@ -72,7 +72,7 @@ def test_a_users_own_command_is_read(store: SQLStore) -> None:
 
 
 def test_without_its_class_the_rest_is_read(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(REGISTRY, "Hibernate")
+    values.forget_class("Hibernate", monkeypatch)
     history = store.history("by_card")
     [unknown] = [entry.command for entry in history if isinstance(entry.command, UnknownCommand)]
     assert unknown.name == "Hibernate"

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from zoneinfo import available_timezones
 
 import attrs
+import pytest
 from hypothesis import strategies as st
 
 from subscription_lifecycle import (
@@ -34,6 +35,7 @@ from subscription_lifecycle import (
     Terms,
 )
 from subscription_lifecycle.machine.decision import Decision
+from subscription_lifecycle.model import command
 from subscription_lifecycle.model.charge import ChargeLine, RefundDue, Settlement
 from subscription_lifecycle.model.command import ConfirmRefund, FailPayment, FailRefund, SettlePayment
 from subscription_lifecycle.model.currencies import EXPONENTS
@@ -80,6 +82,12 @@ class Hibernate(Command):
     prices: Mapping[str, Money] = attrs.field(factory=dict, hash=False)
     notes: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
     method: PaymentMethod | None = None
+
+
+def forget_class(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a program that has no class of that name any more."""
+    monkeypatch.delitem(command.REGISTRY, name)
+    monkeypatch.delitem(command._IN_USE, name, raising=False)
 
 
 names = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=12)

@@ -28,7 +28,7 @@ from subscription_lifecycle.machine.decision import Applied, AwaitingPayment, De
 from subscription_lifecycle.model import payment, validation
 from subscription_lifecycle.model.actor import Actor
 from subscription_lifecycle.model.charge import Charge, Debt, InvoiceLine, Terms
-from subscription_lifecycle.model.command import REGISTRY, Command
+from subscription_lifecycle.model.command import Command, is_ours, qualified, stored_class
 from subscription_lifecycle.model.entry import Change, Entry
 from subscription_lifecycle.model.mapping import frozen_mapping
 from subscription_lifecycle.model.money import Money
@@ -116,9 +116,15 @@ def _encode_command(command: Command) -> dict[str, Any]:
     if isinstance(command, UnknownCommand):
         return {command.name: dict(command.fields)}
     kind: Any = type(command)  # mypy would take a command's __hash__ for that of its class
-    if REGISTRY.get(kind.__name__) != kind:
-        raise InvalidValue("command", f"there are two classes called {kind.__name__}", "Rename one of them.")
-    if kind.__module__.startswith("subscription_lifecycle."):
+    stored: Any = stored_class(kind.__name__)
+    if stored is not kind:
+        other = "no class" if stored is None else qualified(stored)
+        raise InvalidValue(
+            "command",
+            f"{qualified(kind)} cannot be stored: there are two classes called {kind.__name__}, and {other} is read",
+            "Rename one of them.",
+        )
+    if is_ours(kind):
         return {kind.__name__: _encoder_of(kind)(command)}
     return _surviving(kind, command)
 
@@ -150,7 +156,7 @@ def _decoder_of(kind: type[Command]) -> Any:
 
 def _decode_fields(**document: Any) -> Any:
     [(name, fields)] = document.items()
-    kind: Any = REGISTRY[name]
+    kind: Any = stored_class(name)
     return _decoder_of(kind)(fields, kind)
 
 

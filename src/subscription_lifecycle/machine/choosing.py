@@ -13,7 +13,7 @@ from subscription_lifecycle.machine.guard import NO_COMMAND, BillingDates, Conte
 from subscription_lifecycle.machine.transition import AccessRule, Transition, position
 from subscription_lifecycle.model.actor import Actor
 from subscription_lifecycle.model.calendar import local_day
-from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.command import Command, use
 from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.model.state import Condition, State
 from subscription_lifecycle.model.subscription import Subscription
@@ -39,6 +39,7 @@ class Choosing(Definition):
         self.machine = dispatch.build(self.rows, self.states.values(), self.interruptible)
         table = dispatch.compile_table(self.machine)
         self._rows_on = {command: table.get(dispatch.trigger(command), {}) for command in self.commands}
+        use(self, self.commands)
 
     def _row(
         self, subscription: Subscription, on: type[Command], case: Hashable, today: date

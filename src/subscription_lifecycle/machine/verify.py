@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from subscription_lifecycle.errors import DefinitionError
+from subscription_lifecycle.machine.dispatch import trigger
 from subscription_lifecycle.machine.guard import Guard
 from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, Target, Transition, nothing
-from subscription_lifecycle.model.command import Command
+from subscription_lifecycle.model.command import REGISTRY, Command, is_ours, qualified
 from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.model.state import Cause, State
 
@@ -35,6 +36,8 @@ def _misshapen(row: Any) -> Iterator[str]:
         return
     if not (isinstance(row.on, type) and issubclass(row.on, Command)):
         yield f"on={row.on!r} is no Command class."
+    if not row.source:
+        yield "source=() is no State; name the states that the row starts from."
     for state in row.source:
         if not isinstance(state, State):
             yield f"source={state!r} is no State."
@@ -81,6 +84,16 @@ def _names(definition: Definition) -> Iterator[str]:
     for name, found in _by(definition.commands, lambda command: command.__name__).items():
         if len(found) > 1:
             yield f"there are {len(found)} commands {name!r}; entries could not tell them apart."
+    for name, found in _by(definition.commands, trigger).items():
+        called = list(dict.fromkeys(command.__name__ for command in found))
+        if len(called) > 1:
+            yield f"the commands {' and '.join(called)} have one trigger, {name!r}; rename one of them."
+        if name == "state":
+            yield "a command cannot be called State: the machine keeps the state under that name."
+    for command in definition.commands:
+        ours = REGISTRY.get(command.__name__)
+        if ours is not None and is_ours(ours) and command is not ours:
+            yield f"{qualified(command)} has the stored name of a command of this library; rename it."
     for id, found in _by(definition.rows, lambda row: row.id).items():
         if len(found) > 1:
             yield f"{id}: {len(found)} rows are chosen by the same things."

@@ -7,6 +7,7 @@ Entries hold the command they answer, so the base class lives among the values; 
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,7 +25,41 @@ if TYPE_CHECKING:
     from subscription_lifecycle.model.subscription import Subscription
 
 REGISTRY: dict[str, type[Command]] = {}
-"""Every command class by the name it is stored under."""
+"""By the name it is stored under, the class that was made last; a command of this library keeps its name."""
+
+_IN_USE: dict[str, weakref.WeakKeyDictionary[Any, type[Command]]] = {}
+"""By the same name, the class that each lifecycle uses which is still there, in the order in which they were made."""
+
+
+def stored_class(name: str) -> type[Command] | None:
+    """The class whose commands are stored under a name. None: there is none.
+
+    It is this library's own, else that of the first lifecycle that uses one of that name, else the one made last: what
+    is merely defined somewhere in the process takes no name from a lifecycle. Of a class that was made anew, as by a
+    module that is loaded again, it is the last.
+    """
+    found = REGISTRY.get(name)
+    if name not in _IN_USE or (found is not None and is_ours(found)):
+        return found
+    in_use = list(_IN_USE[name].values())
+    return [kind for kind in in_use if qualified(kind) == qualified(in_use[0])][-1] if in_use else found
+
+
+def use(lifecycle: object, commands: Iterable[type[Command]]) -> None:
+    """Keep the stored names of a lifecycle's commands for it, for as long as it is there."""
+    for command in commands:
+        if not is_ours(command):
+            _IN_USE.setdefault(command.__name__, weakref.WeakKeyDictionary())[lifecycle] = command
+
+
+def is_ours(kind: type) -> bool:
+    """Whether a class is this library's own."""
+    return kind.__module__.startswith("subscription_lifecycle.")
+
+
+def qualified(kind: type) -> str:
+    """A class as its module calls it."""
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 @attrs.frozen
@@ -44,7 +79,8 @@ class Command:
     def __init_subclass__(cls, *, stored: bool = True, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.title = re.sub("(?<=[a-z0-9])(?=[A-Z])", " ", cls.__name__).lower()
-        if stored:
+        before = REGISTRY.get(cls.__name__)
+        if stored and (before is None or is_ours(cls) or not is_ours(before)):
             REGISTRY[cls.__name__] = cls
 
     @property
