@@ -56,6 +56,18 @@ class TestPeriod:
     def test_str(self, period: Period, text: str) -> None:
         assert str(period) == text
 
+    @pytest.mark.parametrize(
+        ("one", "other"), [(YEARLY, Period(12, "month")), (WEEKLY, Period(7, "day")), (QUARTERLY, Period(3, "month"))]
+    )
+    def test_periods_that_step_alike(self, one: Period, other: Period) -> None:
+        assert one.steps == other.steps
+
+    @pytest.mark.parametrize(
+        ("one", "other"), [(YEARLY, MONTHLY), (MONTHLY, Period(30, "day")), (DAILY, MONTHLY), (YEARLY, WEEKLY)]
+    )
+    def test_periods_that_step_otherwise(self, one: Period, other: Period) -> None:
+        assert one.steps != other.steps
+
     @pytest.mark.parametrize("count", [0, -1, 1201, 1.0, True, "1", None])
     def test_bad_counts(self, count: Any) -> None:
         refused("count", lambda: Period(count, "month"))

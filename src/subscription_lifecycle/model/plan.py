@@ -44,21 +44,9 @@ class Plan:
 
     @property
     def periods_per_term(self) -> int:
-        return 1 if self.term is None else _units(self.term)[1] // _units(self.billing)[1]
-
-
-def _units(period: Period) -> tuple[str, int]:
-    match period.unit:
-        case "day":
-            return "day", period.count
-        case "week":
-            return "day", 7 * period.count
-        case "month":
-            return "month", period.count
-        case _:
-            return "month", 12 * period.count
+        return 1 if self.term is None else self.term.steps[1] // self.billing.steps[1]
 
 
 def _whole(term: Period, billing: Period) -> bool:
-    (kind, count), (other, part) = _units(term), _units(billing)
+    (kind, count), (other, part) = term.steps, billing.steps
     return kind == other and count % part == 0

@@ -20,6 +20,8 @@ MonthEnd: TypeAlias = Literal["clamp", "sticky"]
 _LONGEST: Final = 1200
 _MOST_DATES: Final = 100_000
 _FARTHEST: Final = 4_000_000
+_MONTHS_IN: Final = {"month": 1, "year": 12}
+_DAYS_IN: Final = {"day": 1, "week": 7}
 
 
 @attrs.frozen
@@ -31,6 +33,13 @@ class Period:
 
     count: int = attrs.field(validator=validation.between(1, _LONGEST))
     unit: Unit = attrs.field(validator=validation.one_of("day", "week", "month", "year"))
+
+    @property
+    def steps(self) -> tuple[Literal["day", "month"], int]:
+        """The same in days or in months: equal for two periods that step alike."""
+        if self.unit in _DAYS_IN:
+            return "day", self.count * _DAYS_IN[self.unit]
+        return "month", self.count * _MONTHS_IN[self.unit]
 
     def __str__(self) -> str:
         return f"{self.count} {self.unit}" if self.count == 1 else f"{self.count} {self.unit}s"
@@ -57,8 +66,6 @@ class BillingPeriod(NamedTuple):
         return f"[{self.start}, {self.end})"
 
 
-_MONTHS_IN: Final = {"month": 1, "year": 12}
-_DAYS_IN: Final = {"day": 1, "week": 7}
 _CALENDAR_COUNTS: Final = {"day": (1,), "week": (1,), "month": (1, 2, 3, 4, 6, 12), "year": (1,)}
 
 # A Monday and a first of January: every natural boundary is a whole number of periods away from it.

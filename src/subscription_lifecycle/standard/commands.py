@@ -49,6 +49,14 @@ def _on_schedule(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         )
 
 
+def _steps_as_billed(schedule: BillingSchedule, plan: Plan) -> None:
+    """Else a price would be asked for more often than the plan says, or less."""
+    if schedule.every.steps != plan.billing.steps:
+        raise InvalidValue(
+            "schedule", f"it steps by {schedule.every}, the plan by {plan.billing}", "Use the plan's billing period."
+        )
+
+
 def _positive(_: Any, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, Money) or value.minor <= 0:
         raise InvalidValue(attribute.name, f"{validation.brief(value)} is no sum of money", "Pass a Money above zero.")
@@ -87,12 +95,8 @@ class Start(Command):
     metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=_metadata, hash=False)
 
     def __attrs_post_init__(self) -> None:
-        if self.schedule is not None and self.schedule.every != self.plan.billing:
-            raise InvalidValue(
-                "schedule",
-                f"it steps by {self.schedule.every}, the plan by {self.plan.billing}",
-                "Use the plan's billing period.",
-            )
+        if self.schedule is not None:
+            _steps_as_billed(self.schedule, self.plan)
         if self.start_on is not None and self.plan.trial is not None:
             raise InvalidValue(
                 "start_on", "a trial starts when it is asked for", "Leave it out, or use a plan without trial."
@@ -136,13 +140,15 @@ class Start(Command):
 class Adopt(Command):
     """Bring in a subscription that lives elsewhere, as it is: charges nothing, its history starts here.
 
-    Raises InvalidValue when its next billing date is no date of its schedule.
+    Raises InvalidValue when its next billing date is no date of its schedule, and when its schedule steps differently
+    from its plan.
     """
 
     creates: ClassVar[bool] = True
     subscription: Subscription = attrs.field(validator=_on_schedule)
 
     def create(self, id: str, at: datetime) -> Subscription:
+        _steps_as_billed(self.subscription.schedule, self.subscription.plan)
         return self.subscription.changed({"version": 0, "since": self.subscription.since or at})
 
 
