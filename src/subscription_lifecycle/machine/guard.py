@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import attrs
 
-from subscription_lifecycle.errors import InvalidValue
+from subscription_lifecycle.errors import DefinitionError, InvalidValue
 from subscription_lifecycle.model.actor import Actor, Role
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.mapping import frozen_mapping
@@ -17,6 +18,7 @@ from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.model.schedule import BillingPeriod, BillingSchedule
 from subscription_lifecycle.model.state import State
 from subscription_lifecycle.model.subscription import Subscription
+from subscription_lifecycle.model.validation import brief
 
 if TYPE_CHECKING:
     from subscription_lifecycle.machine.transition import Transition
@@ -139,6 +141,14 @@ def _nothing(_: Context[Any]) -> Mapping[str, Any]:
     return {}
 
 
+def _answers_later(answer: object) -> bool:
+    if inspect.iscoroutine(answer):
+        # It was never asked, and is not to be warned of.
+        answer.close()
+        return True
+    return inspect.isawaitable(answer) or inspect.isgenerator(answer) or inspect.isasyncgen(answer)
+
+
 @attrs.frozen
 class Guard(Generic[C_contra]):
     """A pure predicate with a code and a sentence. It refuses; it never acts."""
@@ -168,7 +178,10 @@ class Guard(Generic[C_contra]):
                 f"{', '.join(missing)} is missing, which {self.code} reads",
                 "Let the facts callable answer it.",
             )
-        if self.check(context):
+        answer = self.check(context)
+        if answer is not True and answer is not False and _answers_later(answer):
+            raise DefinitionError((f"guard {self.code} answers {brief(answer)}, which is true whatever it would say.",))
+        if answer:
             return None
         roles = tuple(sorted(self.allowed_roles(context.policy)))
         details = self.details(context)

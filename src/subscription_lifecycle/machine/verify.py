@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -51,6 +53,8 @@ def _misshapen(row: Any) -> Iterator[str]:
     for guard in row.guards:
         if not isinstance(guard, Guard):
             yield f"guards={guard!r} is no Guard; make one with @guard."
+        elif _answers_later(guard.check):
+            yield f"guard {guard.code} answers later, and would let everybody pass: use def, without yield."
     if not row.charge:
         yield "charge=() is no rule; leave it out where nothing is charged."
     if row.term not in (None, *TERMS):
@@ -62,6 +66,17 @@ def _misshapen(row: Any) -> Iterator[str]:
     for rule in (*rules, *(rule for rule in optional if rule is not None)):
         if not callable(rule):
             yield f"{rule!r} is no rule."
+        elif _answers_later(rule):
+            yield f"{rule!r} answers later: rules are pure; use def, without yield."
+
+
+def _answers_later(rule: Any) -> bool:
+    """Whether calling it makes a coroutine or a generator, which is true whatever it would say."""
+    while isinstance(rule, functools.partial):
+        rule = rule.func
+    call = vars(type(rule)).get("__call__")
+    makers = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    return any(maker(rule) or maker(call) for maker in makers)
 
 
 def verify(definition: Definition) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -135,23 +136,34 @@ def _roll_back_sqlite(driver: Any, ended: threading.Event) -> None:
 
 
 class Asked:
-    """The open payments that one store object reserved itself: whoever did is alive, and was not ended by a mirror."""
+    """The open payments that one store object reserved itself: whoever did is alive, and was not ended by a mirror.
+
+    What was reserved before the process was forked was reserved by another one.
+    """
 
     def __init__(self) -> None:
+        self._by: int | None = None
         self._references: dict[str, None] = {}
 
     def all_of(self, write: Write) -> bool:
-        return all(reference in self._references for reference in _told(write))
+        here = self._here()
+        return all(reference in here for reference in _told(write))
+
+    def _here(self) -> dict[str, None]:
+        if self._by != os.getpid():
+            self._by, self._references = os.getpid(), {}
+        return self._references
 
     def note(self, write: Write) -> None:
+        here = self._here()
         if write.attempt is not None and any(entry.event == "attempted" for entry in write.entries):
-            self._references[write.attempt.reference] = None
+            here[write.attempt.reference] = None
             # Who was forgotten is only mirrored a little later.
-            for oldest in list(self._references)[:-_MOST_ASKED]:
-                self._references.pop(oldest, None)
+            for oldest in list(here)[:-_MOST_ASKED]:
+                here.pop(oldest, None)
         elif write.attempt is None:
             for reference in _told(write):
-                self._references.pop(reference, None)
+                here.pop(reference, None)
 
 
 def _told(write: Write) -> list[str]:

@@ -16,11 +16,12 @@ from sqlalchemy import URL, Engine, MetaData, create_engine, make_url, select
 from sqlalchemy.exc import ArgumentError
 
 from subscription_lifecycle import documents
+from subscription_lifecycle.adapters.sqlalchemy.forks import usable, watch
 from subscription_lifecycle.adapters.sqlalchemy.migrations import migrate
 from subscription_lifecycle.adapters.sqlalchemy.mirror import Asked, BrokeOut, Mirror, mirrored, plain, said, time_limit
 from subscription_lifecycle.adapters.sqlalchemy.postgresql import NAMES, postgresql_engine
 from subscription_lifecycle.adapters.sqlalchemy.rows import WriteRows, entry_of, microseconds, rows_of, stored_of
-from subscription_lifecycle.adapters.sqlalchemy.sqlite import sqlite_engine
+from subscription_lifecycle.adapters.sqlalchemy.sqlite import in_memory, sqlite_engine
 from subscription_lifecycle.adapters.sqlalchemy.statements import Row, Statements, storable
 from subscription_lifecycle.adapters.sqlalchemy.tables import add_tables
 from subscription_lifecycle.adapters.sqlalchemy.transactions import Transactions
@@ -59,6 +60,9 @@ class SQLStore:
     ) -> None:
         self._owned = not isinstance(engine_or_url, Engine)
         self.engine = engine_or_url if isinstance(engine_or_url, Engine) else _engine(engine_or_url)
+        if self.engine.dialect.name != "sqlite" or not in_memory(self.engine.url):
+            # A database in memory is copied with the process.
+            watch(self.engine, ours=self._owned)
         self.schema = schema
         self._sql = Statements(self.engine.dialect, schema)
         self._mirror = mirror
@@ -167,7 +171,7 @@ class SQLStore:
             query = query.where(table.state.in_([state.name for state in states]))
         if after is not None:
             query = query.where(table.id > after)
-        with self.engine.connect() as connection:
+        with usable(self.engine).connect() as connection:
             texts = connection.execute(query).scalars().all()
         return [documents.from_json(Subscription, text) for text in texts]
 

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine
 
+from subscription_lifecycle.adapters.sqlalchemy.forks import usable
+
 WRITES: Final = {"lifecycle_writes": True}
 """Execution options of a SQLAlchemy connection whose transactions write: an engine made durable begins them so."""
 
@@ -47,7 +49,7 @@ class Transactions:
         """As `writing`, on a SQLAlchemy connection that a host's code can use too."""
         lost = False
         try:
-            with self._engine.connect().execution_options(**self._options) as connection, connection.begin():
+            with usable(self._engine).connect().execution_options(**self._options) as connection, connection.begin():
                 try:
                     cursor = connection.connection.cursor()
                     if self._sqlite:
@@ -65,7 +67,7 @@ class Transactions:
 
     @contextlib.contextmanager
     def _borrowed(self) -> Generator[Any]:
-        connection = self._engine.raw_connection()
+        connection = usable(self._engine).raw_connection()
         driver: Any = connection.driver_connection
         # Else psycopg begins a transaction for every reading, and ends it with a third round trip.
         automatic = self._sqlite or driver.autocommit

@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, MetaData, column, func, inspect, select, table
 
+from subscription_lifecycle.adapters.sqlalchemy.forks import usable
 from subscription_lifecycle.adapters.sqlalchemy.tables import VERSION_TABLE, add_tables
 from subscription_lifecycle.adapters.sqlalchemy.transactions import Transactions
 from subscription_lifecycle.errors import InvalidValue
@@ -24,7 +25,7 @@ def migrate(engine: Engine, schema: str | None = None) -> None:
     lack something, and when our tables were made by a later version.
     """
     # Alembic takes longer to import than everything else together.
-    with engine.connect() as connection:
+    with usable(engine).connect() as connection:
         if _is_up_to_date(connection, schema):
             return
     from alembic import command
