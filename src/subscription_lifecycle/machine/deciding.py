@@ -167,9 +167,30 @@ def _if_paid(row: Transition[Any], context: Context[Any], causes: tuple[Cause, .
         zero = Money.zero(before.currency)
         credit = (before.credit or zero) + (charge.credits or zero) - (charge.credit_used or zero)
         changes["credit"] = credit or None
+    return _together(before, changes, _effects(row, context))
+
+
+def _effects(row: Transition[Any], context: Context[Any]) -> dict[str, Any]:
+    """What the row's effects change."""
+    changes: dict[str, Any] = {}
     for effect in row.effects:
         changes |= _checked(asked("effect", effect, context), row)
     return changes
+
+
+def _effects_if_owed(row: Transition[Any], context: Context[Any]) -> dict[str, Any]:
+    """Those of a period that is billed and not paid: what was to follow from the payment does not."""
+    return {name: value for name, value in _effects(row, context).items() if name not in _NOT_WITHOUT_MONEY}
+
+
+def _together(before: Subscription, changes: Mapping[str, Any], effects: Mapping[str, Any]) -> dict[str, Any]:
+    """What the row and its effects change. Credit that both give or use counts for both."""
+    together = {**changes, **effects}
+    if "credit" in changes and "credit" in effects:
+        zero = Money.zero(before.currency)
+        given = (effects["credit"] or zero) - (before.credit or zero)
+        together["credit"] = max((changes["credit"] or zero) + given, zero) or None
+    return together
 
 
 def _paid_through(before: Subscription, charge: Charge, today: date, *, all_settled: bool) -> date:
@@ -199,7 +220,7 @@ def _if_declined(
         # Service stays off: nothing was bought, and no date moves.
         return {"attempted_on": context.today, "version": before.version + 1}
     left = {} if state == before.state else {"causes": causes, "interrupted": before.interrupted if causes else None}
-    return _moved(context) | {
+    changes = _moved(context) | {
         **left,
         **_credited(before, charge),
         "state": state,
@@ -208,6 +229,7 @@ def _if_declined(
         "attempted_on": context.today,
         "until": until if row.declined_until is None else asked("deadline rule", row.declined_until, context),
     }
+    return changes if context.dates.billed is None else _together(before, changes, _effects_if_owed(row, context))
 
 
 def _credited(before: Subscription, charge: Charge) -> dict[str, Any]:
@@ -279,9 +301,18 @@ def hold(row: Transition[Any], decision: Decision, context: Context[Any]) -> Dec
         }
         debts = _debts(decision.charge, context.today, held=True)
         changes = dates | _credited(before, decision.charge) | {"arrears": (*before.arrears, *debts)}
+        changes = _together(before, changes, _effects_if_owed(row, context))
     after = before.changed({**changes, "version": before.version + 1})
     nothing_collected = {"collected": "nothing", "settlements": (), "reminders": (), "declined": None}
     return decision.changed({**nothing_collected, "event": "held", "after": after, "billed": decision.owed_if_unpaid})
 
 
 _DATES = ("schedule", "next_billing_date", "term_start", "term_end", "cycles")
+_NOT_WITHOUT_MONEY = frozenset(
+    (
+        *(name for name in _DATES if name != "cycles"),
+        *("state", "causes", "interrupted", "since", "until"),
+        *("arrears", "attempted_on", "declined_method", "paid_through", "settlements"),
+    )
+)
+"""What a decline and a hold say themselves, whatever an effect makes of it: state, dates, debts, what is paid for."""
