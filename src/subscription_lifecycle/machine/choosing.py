@@ -8,9 +8,10 @@ from typing import Any, TypeAlias
 
 from subscription_lifecycle.errors import NotPossible
 from subscription_lifecycle.machine import dispatch, verify
+from subscription_lifecycle.machine.deciding import target_of
 from subscription_lifecycle.machine.definition import Definition
 from subscription_lifecycle.machine.guard import NO_COMMAND, BillingDates, Context, ReadsCommand, Refusal
-from subscription_lifecycle.machine.transition import AccessRule, Transition, position
+from subscription_lifecycle.machine.transition import AccessRule, Transition, position, same, unchanged
 from subscription_lifecycle.model.actor import Actor
 from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.command import Command, use
@@ -65,7 +66,9 @@ class Choosing(Definition):
         dates = BillingDates(subscription.schedule, subscription.next_billing_date)
         term = subscription.term_start, subscription.term_end
         policy = self.policy_of(subscription)
-        return Context(subscription, command, by, at, today, now, policy, facts, row, subscription.state, dates, term)
+        target, _ = target_of(self, row, subscription)
+        context = Context(subscription, command, by, at, today, now, policy, facts, row, target, dates, term)
+        return context if row.billing_date is unchanged and row.commitment is same else context.to_be_asked()
 
     def _refusals(self, context: Context[Any], *, without_command: bool = False) -> tuple[Refusal, ...]:
         found: list[Refusal] = []

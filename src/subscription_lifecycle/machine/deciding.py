@@ -1,7 +1,7 @@
 """From a row and a context to a decision: one row at a time, and the due rows before it.
 
-The order is always the same: target, billing dates, charge, snapshot, deadline. Rules of ours are not here: only what
-a row's columns mean.
+The order is always the same: target, billing dates, commitment, guards, charge, snapshot, deadline, effects. Rules of
+ours are not here: only what a row's columns mean.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import attrs
 
 from subscription_lifecycle.errors import DefinitionError
 from subscription_lifecycle.machine.decision import Decision
-from subscription_lifecycle.machine.guard import Context
-from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition, same, unchanged
+from subscription_lifecycle.machine.guard import Context, asked
+from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition
 from subscription_lifecycle.model.charge import NO_CHARGE, Charge, Debt, Reminder, Settlement, without
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.state import Cause, State
@@ -65,16 +65,10 @@ def take(lifecycle: Lifecycle, row: Transition[Any], context: Context[Any]) -> D
     """The decision of one row. Its guards have been asked."""
     subscription = context.subscription
     target, causes = target_of(lifecycle, row, subscription)
-    if target is not context.target:
-        context = context.leading_to(target)
-    if row.billing_date is not unchanged:
-        context = context.leading_to(target, row.billing_date(context))
-    charge = _charge(row, context)
+    charge = context.charge
     settled = _settled_state(row, target, subscription, charge)
     if settled is not target:
         context = context.leading_to(settled)
-    if row.commitment is not same:
-        context = context.leading_to(settled, term=row.commitment(context))
     method = context.payment_method
     activation = context.policy.activation(method.kind) if method else "captured"
     collected: Literal["nothing", "capture", "invoice"] = "nothing"
@@ -106,7 +100,7 @@ def take(lifecycle: Lifecycle, row: Transition[Any], context: Context[Any]) -> D
         facts=context.facts,
         billed=context.dates.billed,
         served_unpaid=context.dates.served_unpaid,
-        claims=None if row.claims is None else row.claims(context),
+        claims=None if row.claims is None else asked("claim rule", row.claims, context),
         interrupts=row.interrupts,
         timed=row.due is not None,
         reminders=_reminders(row, context, after, charge),
@@ -118,20 +112,6 @@ def _settled_state(row: Transition[Any], target: State, subscription: Subscripti
         return target
     left = without(subscription.arrears, charge.settles + charge.forgives)
     return target if any(debt not in charge.holds for debt in left) else target.settled
-
-
-def _charge(row: Transition[Any], context: Context[Any]) -> Charge:
-    """What the rules ask for together, less the credit that there is."""
-    charge = row.charge[0](context)
-    for rule in row.charge[1:]:
-        charge = charge + rule(context)
-    subscription = context.subscription
-    if not charge.lines or (subscription.credit is None and charge.credits is None):
-        return charge
-    zero = Money.zero(subscription.currency)
-    available = (subscription.credit or zero) + (charge.credits or zero)
-    used = min(available, charge.due(subscription.currency))
-    return attrs.evolve(charge, credit_used=used) if used.minor > 0 else charge
 
 
 def _moved(context: Context[Any]) -> dict[str, Any]:
@@ -159,7 +139,7 @@ def _entered(row: Transition[Any], context: Context[Any], causes: tuple[Cause, .
     if moved or causes != before.causes:
         changes["since"] = context.at
     if row.until is not None:
-        changes["until"] = row.until(context)
+        changes["until"] = asked("deadline rule", row.until, context)
     elif moved:
         changes["until"] = None
     return changes
@@ -187,9 +167,30 @@ def _if_paid(row: Transition[Any], context: Context[Any], causes: tuple[Cause, .
         zero = Money.zero(before.currency)
         credit = (before.credit or zero) + (charge.credits or zero) - (charge.credit_used or zero)
         changes["credit"] = credit or None
+    return _together(before, changes, _effects(row, context))
+
+
+def _effects(row: Transition[Any], context: Context[Any]) -> dict[str, Any]:
+    """What the row's effects change."""
+    changes: dict[str, Any] = {}
     for effect in row.effects:
-        changes |= _checked(effect(context), row)
+        changes |= _checked(asked("effect", effect, context), row)
     return changes
+
+
+def _effects_if_owed(row: Transition[Any], context: Context[Any]) -> dict[str, Any]:
+    """Those of a period that is billed and not paid: what was to follow from the payment does not."""
+    return {name: value for name, value in _effects(row, context).items() if name not in _NOT_WITHOUT_MONEY}
+
+
+def _together(before: Subscription, changes: Mapping[str, Any], effects: Mapping[str, Any]) -> dict[str, Any]:
+    """What the row and its effects change. Credit that both give or use counts for both."""
+    together = {**changes, **effects}
+    if "credit" in changes and "credit" in effects:
+        zero = Money.zero(before.currency)
+        given = (effects["credit"] or zero) - (before.credit or zero)
+        together["credit"] = max((changes["credit"] or zero) + given, zero) or None
+    return together
 
 
 def _paid_through(before: Subscription, charge: Charge, today: date, *, all_settled: bool) -> date:
@@ -219,15 +220,16 @@ def _if_declined(
         # Service stays off: nothing was bought, and no date moves.
         return {"attempted_on": context.today, "version": before.version + 1}
     left = {} if state == before.state else {"causes": causes, "interrupted": before.interrupted if causes else None}
-    return _moved(context) | {
+    changes = _moved(context) | {
         **left,
         **_credited(before, charge),
         "state": state,
         "since": before.since if state == before.state else context.at,
         "arrears": (*before.arrears, *_debts(charge, context.today, held=False)),
         "attempted_on": context.today,
-        "until": row.declined_until(context) if row.declined_until is not None else until,
+        "until": until if row.declined_until is None else asked("deadline rule", row.declined_until, context),
     }
+    return changes if context.dates.billed is None else _together(before, changes, _effects_if_owed(row, context))
 
 
 def _credited(before: Subscription, charge: Charge) -> dict[str, Any]:
@@ -299,9 +301,18 @@ def hold(row: Transition[Any], decision: Decision, context: Context[Any]) -> Dec
         }
         debts = _debts(decision.charge, context.today, held=True)
         changes = dates | _credited(before, decision.charge) | {"arrears": (*before.arrears, *debts)}
+        changes = _together(before, changes, _effects_if_owed(row, context))
     after = before.changed({**changes, "version": before.version + 1})
     nothing_collected = {"collected": "nothing", "settlements": (), "reminders": (), "declined": None}
     return decision.changed({**nothing_collected, "event": "held", "after": after, "billed": decision.owed_if_unpaid})
 
 
 _DATES = ("schedule", "next_billing_date", "term_start", "term_end", "cycles")
+_NOT_WITHOUT_MONEY = frozenset(
+    (
+        *(name for name in _DATES if name != "cycles"),
+        *("state", "causes", "interrupted", "since", "until"),
+        *("arrears", "attempted_on", "declined_method", "paid_through", "settlements"),
+    )
+)
+"""What a decline and a hold say themselves, whatever an effect makes of it: state, dates, debts, what is paid for."""

@@ -11,8 +11,10 @@ import attrs
 
 from subscription_lifecycle.errors import DefinitionError, InvalidValue
 from subscription_lifecycle.model.actor import Actor, Role
+from subscription_lifecycle.model.charge import NO_CHARGE, Charge
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.mapping import frozen_mapping
+from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.payment_method import PaymentMethod
 from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.model.schedule import BillingPeriod, BillingSchedule
@@ -64,9 +66,10 @@ class Context(Generic[C_co]):
     """Everything a rule may read. Rules are pure: the same context gives the same answer, for ever.
 
     `at` is the instant the command takes effect, `today` its local day; `now` is when it is recorded, later than `at`
-    only for rows the clock takes late. `target` is the state entered, `dates` what the row's billing-date rule said
-    (charge, commitment, deadline and effects are asked after it), `term` what its commitment rule said (deadline and
-    effects are asked after that).
+    only for rows the clock takes late. `target` is the state entered, `dates` what the row's billing-date rule says,
+    `term` what its commitment rule says after it, `charge` what its charge rules ask for after both. Guards see them as
+    every later rule does; each is asked once, when somebody looks at it first. A rule sees what is asked before it; of
+    what is asked later, how the subscription stands, and no charge.
     """
 
     subscription: Subscription
@@ -81,6 +84,54 @@ class Context(Generic[C_co]):
     target: State
     dates: BillingDates
     term: tuple[date, date]
+
+    if TYPE_CHECKING:
+
+        @property
+        def charge(self) -> Charge:
+            """What the row's charge rules ask for together, less the credit that there is."""
+            raise NotImplementedError
+
+    else:
+
+        def __getattr__(self, name: str) -> Any:
+            """What the row's own rules were not asked yet."""
+            if name not in ("dates", "term", "charge"):
+                raise AttributeError(f"a context has no {name}")
+            term = self.subscription.term_start, self.subscription.term_end
+            match name:
+                case "dates":
+                    found = asked("billing date rule", self.row.billing_date, self._before(dates=_of(self), term=term))
+                case "term":
+                    found = asked("commitment rule", self.row.commitment, self._before(dates=self.dates, term=term))
+                case _:
+                    found = self._charge(self._before(dates=self.dates, term=self.term))
+            self.__dict__[name] = found
+            return found
+
+    def _charge(self, before: Context[C_co]) -> Charge:
+        subscription = self.subscription
+        found = NO_CHARGE
+        for rule in self.row.charge:
+            found = found + asked("charge rule", rule, before)
+        if not found.lines or (subscription.credit is None and found.credits is None):
+            return found
+        zero = Money.zero(subscription.currency)
+        available = (subscription.credit or zero) + (found.credits or zero)
+        used = min(available, found.due(subscription.currency))
+        return attrs.evolve(found, credit_used=used) if used.minor > 0 else found
+
+    def _before(self, **asked_before: Any) -> Context[C_co]:
+        context: Context[C_co] = object.__new__(Context)
+        context.__dict__.update(self.__dict__, charge=NO_CHARGE, **asked_before)
+        return context
+
+    def to_be_asked(self) -> Context[C_co]:
+        """The same, with what the row's own rules say of dates and commitment in place of how they stand."""
+        context = self._before()
+        for name in ("charge", "dates", "term"):
+            context.__dict__.pop(name, None)
+        return context
 
     def leading_to(
         self, target: State, dates: BillingDates | None = None, term: tuple[date, date] | None = None
@@ -102,6 +153,27 @@ class Context(Generic[C_co]):
         """The one the command brings, else the one on file."""
         brought: PaymentMethod | None = getattr(self.command, "payment_method", None)
         return brought or self.subscription.payment_method
+
+
+def _of(context: Context[Any]) -> BillingDates:
+    return BillingDates(context.subscription.schedule, context.subscription.next_billing_date)
+
+
+A = TypeVar("A")
+
+
+def asked(what: str, rule: Callable[[Context[Any]], A], context: Context[Any]) -> A:
+    """What a rule of the row answers. What it raises names rule and row; a failed assertion is a wrong table."""
+    try:
+        return rule(context)
+    except Exception as error:
+        name = getattr(rule, "__name__", repr(rule))
+        told = f"{context.row.id}: the {what} {name} cannot answer"
+        if isinstance(error, AssertionError):
+            raise DefinitionError((f"{told}: {error or 'an assertion of it failed'}.",)) from error
+        if not isinstance(error, ReadsCommand):
+            error.add_note(told)
+        raise
 
 
 def _details(details: Mapping[str, Any]) -> Mapping[str, Any]:

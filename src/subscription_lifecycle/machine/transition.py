@@ -99,7 +99,8 @@ class Transition(Generic[C]):
     to ask for, `declined` where a decline leads (absent: nothing moves). `billing_date` and `commitment` say where
     billing and the term stand afterwards, `until` and `declined_until` which deadline the state entered gets. `due`
     makes the row automatic. `adds` and `lifts` are the causes that begin and end with it; a row chosen by its cause
-    lifts that cause when it leads out of the interruption. `effects` change further fields of the snapshot.
+    lifts that cause when it leads out of the interruption. `effects` change further fields of the snapshot, also
+    when the period that is billed is declined or held, and owed then: its state, dates and debts are not theirs.
     `interrupts`: a person may pre-empt an open payment with it. `claims`: a key that is unique in the store.
     `reminders` are told with the outcome. `assumed`: why the effect is chosen, where the founding article is silent.
     """

@@ -125,8 +125,9 @@ class Settlement:
     """A period that is paid for and not over: by which payment (None: credit, or before adoption), or on an invoice.
 
     `from_credit` is the part that credit paid; `recharged` says that it was refunded once and paid again. `refunded` is
-    what went back of it when service was cancelled on `refunded_from`. What is not `refundable`, because money of that
-    payment goes back already and gateways know one refund of it, goes back as credit.
+    what went back of it when service was cancelled on `refunded_from`; where the amount is zero, what was written off
+    from then on, for which nothing was paid. What is not `refundable`, because money of that payment goes back already
+    and gateways know one refund of it, goes back as credit.
     """
 
     period: BillingPeriod

@@ -53,12 +53,16 @@ from subscription_lifecycle.standard.charges import (
     price_of,
     price_of_resuming,
     recharge,
+    recharge_after_hold,
     rest_of_period,
     unserved_days,
     what_it_pays,
 )
 from subscription_lifecycle.standard.claims import (
     one_trial_per_plan,
+)
+from subscription_lifecycle.standard.debts import (
+    let_go_of_the_rest,
 )
 from subscription_lifecycle.standard.due_dates import (
     another_block_stands,
@@ -134,6 +138,7 @@ from subscription_lifecycle.standard.guards import (
     may_manage_billing,
     may_manage_billing_or_is_due,
     may_support,
+    nothing_is_left_to_buy,
     nothing_is_refunded_at_the_end,
     payment_is_refundable,
     payment_method_is_given,
@@ -256,6 +261,7 @@ __all__ = [
     "is_due",
     "is_reported",
     "know_the_pause",
+    "let_go_of_the_rest",
     "may_manage_billing",
     "may_manage_billing_or_is_due",
     "may_support",
@@ -270,6 +276,7 @@ __all__ = [
     "no_earlier_start_is_asked_for",
     "no_end_of_service",
     "nothing",
+    "nothing_is_left_to_buy",
     "nothing_is_owed",
     "nothing_is_refunded_at_the_end",
     "notice_is_given",
@@ -293,6 +300,7 @@ __all__ = [
     "price_of_resuming",
     "reactivation_is_in_time",
     "recharge",
+    "recharge_after_hold",
     "recurring_billing_is_off",
     "recurring_billing_is_on",
     "refund_as_asked",

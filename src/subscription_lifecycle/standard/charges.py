@@ -8,7 +8,7 @@ from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.machine.transition import nothing
 from subscription_lifecycle.model.actor import Role
 from subscription_lifecycle.model.calendar import local_day
-from subscription_lifecycle.model.charge import NO_CHARGE, Charge, ChargeLine, Debt, Settlement
+from subscription_lifecycle.model.charge import NO_CHARGE, Charge, ChargeLine, Debt, Purpose, Settlement
 from subscription_lifecycle.model.command import Command, SettlePayment
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.schedule import BillingPeriod
@@ -34,6 +34,7 @@ __all__ = [
     "owed_after_hold",
     "price_of_resuming",
     "recharge",
+    "recharge_after_hold",
     "rest_of_period",
     "unserved_days",
     "what_it_pays",
@@ -113,17 +114,26 @@ def arrears(context: AnyCommand) -> Charge:
 
 
 def recharge(context: AnyCommand) -> Charge:
-    """Of what a cancellation refunded, the part for the days still to come, a line for each period (A4)."""
-    parts: dict[BillingPeriod, Money] = {}
+    """Of what a cancellation refunded (A4) or support wrote off, the days still to come, a line for each period."""
+    parts: dict[tuple[Purpose, BillingPeriod], Money] = {}
     for paid in context.subscription.settlements:
         if paid.refunded is None or paid.refunded_from is None or paid.period.end <= context.today:
             continue
         start = max(first_day_unserved(context), paid.period.start)
         refunded = (paid.period.end - paid.refunded_from).days
         amount = by_days(context, paid.refunded, (paid.period.end - start).days, refunded)
-        period = BillingPeriod(start, paid.period.end)
-        parts[period] = parts.get(period, Money.zero(amount.currency)) + amount
-    return Charge(tuple(ChargeLine("recharge", amount, period) for period, amount in parts.items()))
+        # Nothing was paid for what was written off: it is bought for the first time.
+        key: tuple[Purpose, BillingPeriod] = (
+            "recharge" if paid.amount or paid.recharged else "period",
+            BillingPeriod(start, paid.period.end),
+        )
+        parts[key] = parts.get(key, Money.zero(amount.currency)) + amount
+    return Charge(tuple(ChargeLine(purpose, amount, period) for (purpose, period), amount in parts.items()))
+
+
+def recharge_after_hold(context: AnyCommand) -> Charge:
+    """As `recharge`; nothing where policy `recovery` begins a new period instead."""
+    return NO_CHARGE if begins_anew(context) else recharge(context)
 
 
 def arrears_after_hold(context: AnyCommand) -> Charge:

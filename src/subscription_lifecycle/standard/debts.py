@@ -1,9 +1,10 @@
-"""What is owed again where money that was counted on failed, and what paying it buys."""
+"""What is owed again where money that was counted on failed, what paying it buys, and what writing it off leaves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
+from typing import Any
 
 from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.model.calendar import local_day
@@ -12,6 +13,9 @@ from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.schedule import BillingPeriod
 from subscription_lifecycle.standard.billing_dates import resume_rule
+from subscription_lifecycle.standard.causes import CUSTOMER, DUNNING, NON_PAYMENT
+from subscription_lifecycle.standard.charges import by_days, first_day_unserved
+from subscription_lifecycle.standard.states import PAST_DUE
 
 AnyCommand = Context[Command]
 
@@ -49,3 +53,26 @@ def _period_now(context: AnyCommand, period: BillingPeriod, standing: Iterable[S
         return period
     moved = BillingPeriod(end - timedelta(days=period.days), end)
     return moved if any(paid.period == moved for paid in standing) else period
+
+
+def let_go_of_the_rest(context: AnyCommand) -> Mapping[str, Any]:
+    """The days to come of what is written off are not a gift: who comes back buys them.
+
+    Where no way back charges anything (a pause, a block by the provider), nothing is remembered.
+    """
+    subscription, first = context.subscription, first_day_unserved(context)
+    if subscription.state != PAST_DUE and not {CUSTOMER, DUNNING, NON_PAYMENT} & set(subscription.causes):
+        return {}
+    rest: list[Settlement] = []
+    for debt in subscription.arrears:
+        start, end = max(first, debt.period.start), debt.period.end
+        if debt.buys == "nothing" or end <= first:
+            continue
+        part = by_days(context, debt.amount, (end - start).days, debt.period.days)
+        zero = Money.zero(part.currency)
+        rest.append(Settlement(debt.period, zero, recharged=debt.buys == "again", refunded=part, refunded_from=start))
+    if not rest:
+        return {}
+    # Of an interrupted period, what was not served may still go back.
+    since = date.min if subscription.causes else context.today
+    return {"settlements": (*(paid for paid in subscription.settlements if paid.period.end > since), *rest)}

@@ -29,6 +29,7 @@ from subscription_lifecycle.standard.charges import (
     invoice_paid,
     one_period,
     owed_after_hold,
+    recharge_after_hold,
     what_it_pays,
 )
 from subscription_lifecycle.standard.commands import (
@@ -41,6 +42,9 @@ from subscription_lifecycle.standard.commands import (
     ReportInvoice,
     RetryPayment,
     WriteOff,
+)
+from subscription_lifecycle.standard.debts import (
+    let_go_of_the_rest,
 )
 from subscription_lifecycle.standard.due_dates import (
     cancelled_window,
@@ -55,6 +59,7 @@ from subscription_lifecycle.standard.due_dates import (
 )
 from subscription_lifecycle.standard.effects import (
     choose_payment_method,
+    forget_refunded,
     forget_what_was_scheduled,
     give_back_a_payment,
     give_back_the_rest,
@@ -76,6 +81,7 @@ from subscription_lifecycle.standard.guards import (
     may_manage_billing,
     may_manage_billing_or_is_due,
     may_support,
+    nothing_is_left_to_buy,
     payment_is_refundable,
     recurring_billing_is_on,
     refund_is_not_more_than_was_paid,
@@ -99,9 +105,9 @@ COLLECTION = (
                until=deadline_if_settled),
     Transition(RetryPayment, DISABLED, ACTIVE, cause=NON_PAYMENT, date="ahead",
                guards=[may_manage_billing_or_is_due, something_is_owed, arrears_are_not_put_on_an_invoice],
-               charge=(owed_after_hold, one_period), declined=DISABLED, due=next_retry_without_service,
-               billing_date=unchanged_or_restarted, commitment=term_as_recovered, until=end_of_service,
-               assumed="as reactivating, S27"),
+               charge=(owed_after_hold, one_period, recharge_after_hold), declined=DISABLED,
+               due=next_retry_without_service, billing_date=unchanged_or_restarted, commitment=term_as_recovered,
+               until=end_of_service, effects=[forget_refunded], assumed="as reactivating, S27"),
     Transition(RetryPayment, DISABLED, ACTIVE, cause=NON_PAYMENT, date="passed",
                guards=[may_manage_billing_or_is_due, something_is_owed, arrears_are_not_put_on_an_invoice,
                        recurring_billing_is_on],
@@ -116,8 +122,9 @@ COLLECTION = (
                effects=[choose_payment_method]),
     Transition(PayArrears, (PAUSED, EXPIRED, CANCELLED), SAME_STATE, guards=PAYING, charge=all_owed),
     Transition(PayArrears, DISABLED, ACTIVE, cause=NON_PAYMENT, date="ahead", guards=PAYING,
-               charge=(owed_after_hold, one_period), billing_date=unchanged_or_restarted, commitment=term_as_recovered,
-               until=end_of_service, effects=[choose_payment_method], assumed="as reactivating, S27"),
+               charge=(owed_after_hold, one_period, recharge_after_hold), billing_date=unchanged_or_restarted,
+               commitment=term_as_recovered, until=end_of_service, effects=[choose_payment_method, forget_refunded],
+               assumed="as reactivating, S27"),
     Transition(PayArrears, DISABLED, ACTIVE, cause=NON_PAYMENT, date="passed",
                guards=[*PAYING, recurring_billing_is_on], charge=(owed_after_hold, one_period),
                billing_date=today_or_restarted, commitment=term_as_recovered, until=end_of_service,
@@ -141,8 +148,8 @@ COLLECTION = (
     Transition(SettlePayment, (ACTIVE, PAST_DUE), ACTIVE, case="restores", guards=[is_reported, something_is_owed],
                charge=what_it_pays, until=end_of_service, effects=[give_back_the_rest]),
     Transition(SettlePayment, DISABLED, ACTIVE, cause=NON_PAYMENT, date="ahead", case="restores",
-               guards=[is_reported, something_is_owed], charge=what_it_pays, until=end_of_service,
-               effects=[give_back_the_rest], assumed="as reactivating, S27"),
+               guards=[is_reported, something_is_owed, nothing_is_left_to_buy], charge=what_it_pays,
+               until=end_of_service, effects=[give_back_the_rest], assumed="as reactivating, S27"),
     Transition(SettlePayment, DISABLED, ACTIVE, cause=NON_PAYMENT, date="passed", case="restores",
                guards=[is_reported, something_is_owed, recurring_billing_is_on], charge=what_it_pays,
                billing_date=renews_today, commitment=term_from_today, until=end_of_service,
@@ -151,9 +158,9 @@ COLLECTION = (
                guards=[is_reported, something_is_owed], charge=what_it_pays, until=deadline_if_settled,
                effects=[give_back_the_rest]),
     Transition(WriteOff, PAST_DUE, DISABLED, adds=NON_PAYMENT, guards=[may_support, something_is_owed],
-               charge=all_forgiven, until=disabled_window),
+               charge=all_forgiven, until=disabled_window, effects=[let_go_of_the_rest]),
     Transition(WriteOff, (PAUSED, EXPIRED, CANCELLED, DISABLED), SAME_STATE, guards=[may_support, something_is_owed],
-               charge=all_forgiven),
+               charge=all_forgiven, effects=[let_go_of_the_rest]),
     Transition(Refund, LIVING, SAME_STATE,
                guards=[may_support, payment_is_refundable, refund_is_not_more_than_was_paid],
                effects=[give_back_a_payment]),

@@ -170,7 +170,7 @@ def give_back_the_rest(context: Context[SettlePayment]) -> Changes:
 
 
 def forget_refunded(context: AnyCommand) -> Changes:
-    """What a cancellation refunded has been paid again, or is over."""
+    """What a cancellation refunded, or support wrote off, has been paid again, or is over."""
     return {"settlements": tuple(paid for paid in context.subscription.settlements if paid.refunded_from is None)}
 
 

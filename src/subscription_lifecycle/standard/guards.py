@@ -269,6 +269,16 @@ def _captured(context: Context[Refund]) -> Money:
 
 
 @guard(
+    "written_off",
+    "Days to come were written off: whoever comes back buys them.",
+    remedy="Reactivate.",
+)
+def nothing_is_left_to_buy(context: AnyCommand) -> bool:
+    settlements = context.subscription.settlements
+    return not any(paid.refunded_from is not None and paid.period.end > context.today for paid in settlements)
+
+
+@guard(
     "correct.date",
     "The next billing date must be a date of the schedule, and it only moves later: what was billed once is not again.",
     remedy="Choose such a date.",
