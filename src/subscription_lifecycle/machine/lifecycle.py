@@ -9,7 +9,7 @@ from typing import Any, Literal
 import attrs
 
 from subscription_lifecycle.errors import DefinitionError, InvalidValue, Refused
-from subscription_lifecycle.machine import dispatch, render
+from subscription_lifecycle.machine import behind, dispatch, render
 from subscription_lifecycle.machine.choosing import Choosing
 from subscription_lifecycle.machine.deciding import hold, take
 from subscription_lifecycle.machine.decision import Decision
@@ -212,8 +212,8 @@ class Lifecycle(Choosing):
 
         One charge that is due is left to be made. Where another falls due behind it, policy `catch_up` says whether
         it is made all the same ("each"), held so that only the last is made ("latest"), or both are held ("hold"). A
-        retry with anything but an announcement due behind it is passed over; where each charge is made, only one that
-        another retry follows.
+        retry is passed over where another charge follows before the state is left; where each charge is made, only
+        where another retry follows before anything is billed. The last one before service ends is made.
         """
         subscription = self.known(subscription)
         steps: list[Decision] = []
@@ -263,15 +263,16 @@ class Lifecycle(Choosing):
     def _is_made(self, step: Decision, held: Decision, context: Context[Any], now: datetime, *, holding: bool) -> bool:
         """Whether a charge that is due is made, and not held or passed over."""
         each, latest = context.policy.catch_up == "each", context.policy.catch_up == "latest"
-        if step.billed is None:
-            return not self._falls_due_behind(held, now, _a_retry if each else _anything) and (not holding or latest)
-        return each or ((latest or not holding) and not self._falls_due_behind(held, now, _a_bill))
+        if step.owed_if_unpaid is None:
+            return not self._falls_due_behind(held, now, behind.a_retry if each else behind.a_charge)
+        return each or ((latest or not holding) and not self._falls_due_behind(held, now, behind.a_bill))
 
     def _falls_due_behind(self, held: Decision, now: datetime, what: Callable[[Decision], bool | None]) -> bool:
         subscription = held.after
         for _ in range(MOST_STEPS):
             due = self._next_due(self.known(subscription), by=now)
-            if due is None:
+            if due is None or (due.row.id == held.row and due.at == held.at):
+                # It would be due again for ever, and is made.
                 return False
             step = self.decide_due(subscription, due, now)
             found = what(step)
@@ -370,24 +371,6 @@ def _in_the_state(due: datetime | None, subscription: Subscription) -> datetime 
     if due is None or since is None or due >= since or local_day(due, zone) != local_day(since, zone):
         return due
     return since
-
-
-# -- what may fall due behind a charge; None: look on
-
-
-def _a_bill(step: Decision) -> bool | None:
-    return True if step.collected == "capture" and step.owed_if_unpaid is not None else None
-
-
-def _anything(step: Decision) -> bool | None:
-    return None if step.command.announces else True
-
-
-def _a_retry(step: Decision) -> bool | None:
-    """Another one for the same debts: the card is not asked for them twice at once."""
-    if step.collected == "capture":
-        return step.owed_if_unpaid is None
-    return None if step.after.state == step.before.state and step.billed is None else False
 
 
 def _as_paid(charge: Decision) -> Subscription:
