@@ -1,11 +1,22 @@
-"""What may fall due behind a charge, so that it is held or passed over.
-
-True: it is. False: it is made. None: look on.
-"""
+"""A charge that is due: what it counts as while nobody asks for it, and what may fall due behind it."""
 
 from __future__ import annotations
 
 from subscription_lifecycle.machine.decision import Decision
+from subscription_lifecycle.model.subscription import Subscription
+
+
+def as_paid(charge: Decision) -> Subscription:
+    return charge.settled("payment").after
+
+
+def as_before(charge: Decision) -> Subscription:
+    if charge.declined is None or charge.owed_if_unpaid is not None:
+        return charge.after
+    return charge.declined
+
+
+# -- what makes it held or passed over; False: it is made; None: look on
 
 
 def a_bill(step: Decision) -> bool | None:
