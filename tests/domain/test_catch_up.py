@@ -280,11 +280,84 @@ def test_a_sweep_that_dies_half_way_loses_and_doubles_nothing(make_world: MakeWo
 def test_a_retry_that_is_passed_over_bills_nothing_also_where_it_would_buy_a_new_period() -> None:
     world = World("2024-01-01", policy(recovery="restart", retry_after=(2, 5, 15, 40), retry_days=10))
     world.start(Plan("weekly", euros(20), WEEKLY))
-    world.declining(1)
-    world.at("2024-01-08")
+    world.declining(3)
+    world.at("2024-01-18")
+    assert world.state == DISABLED
     world.clock.set("2024-02-25T12:00Z")
     assert not world.subs.sweep().failed
     passed = [entry for entry in world.subs.history("sub") if entry.event == "held"]
-    assert [(entry.effective_at.day, entry.billed) for entry in passed] == [(10, None), (13, None), (23, None)]
+    assert [(entry.effective_at.day, entry.billed) for entry in passed] == [(23, None)]
     assert passed[-1].row == "retry payment: disabled, non payment, date passed"
     laws.debts_stay(whole_life(world.subs, "sub"))
+
+
+# -- retries that were missed
+
+
+def asked(world: World) -> list[str]:
+    """For which days money was asked for since the first payment."""
+    return [f"{entry.effective_at:%m-%d}" for entry in world.history if entry.event == "attempted"][1:]
+
+
+@pytest.mark.parametrize("catch_up", ["each", "latest", "hold"])
+@pytest.mark.parametrize("end", ["disable", "cancel"])
+def test_the_last_retry_is_made_good_before_service_ends(make_world: MakeWorld, catch_up: str, end: str) -> None:
+    """Only rows that ask for no money are behind it: a renewal that is owed, and the end of the retries."""
+    world = make_world("2024-01-01", policy(catch_up=catch_up, when_retries_end=end))
+    world.start()
+    world.declining(4)
+    world.at("2024-02-28")
+    world.jump("2024-03-02T06:00")
+    assert world.access is Access.REDUCED, "nobody is taken to have paid"
+    with world.new_captures("20.00", "20.00"):
+        assert world.swept().held == ()
+    assert (world.state, world.sub.owed, world.sub.next_billing_date) == (ACTIVE, euros(0), day("2024-04-01"))
+    assert asked(world)[-2:] == ["02-29", "03-01"]
+
+
+@pytest.mark.parametrize("catch_up", ["latest", "hold"])
+def test_a_card_that_does_not_pay_is_asked_once_for_all_days_that_were_missed(
+    make_world: MakeWorld, catch_up: str
+) -> None:
+    """Those in grace and those behind it."""
+    rules = policy(catch_up=catch_up, retry_after=(7, 14, 21, 28, 35, 42), retry_days=30)
+    world = make_world("2024-01-01", rules)
+    world.start()
+    world.declining(3)
+    world.at("2024-02-09")
+    world.jump("2024-03-08T06:00")
+    report = world.swept()
+    assert (report.held, report.declined) == ((), ("sub",))
+    assert asked(world) == ["02-01", "02-08", "02-29"]
+    assert (world.state, world.sub.owed) == (DISABLED, euros(40))
+    with world.new_captures("40.00"):
+        world.at("2024-03-14")
+    assert world.state == ACTIVE, "days to come are asked for"
+
+
+def test_a_retry_behind_grace_is_made_good_before_the_deletion(make_world: MakeWorld) -> None:
+    world = make_world("2024-01-01", policy(retry_after=(7, 40), disabled_days=20))
+    world.start()
+    world.declining(2)
+    world.at("2024-03-03")
+    assert world.state == DISABLED
+    world.jump("2024-05-10T06:00")
+    with world.new_captures("40.00"):
+        world.swept()
+    assert asked(world)[-1] == "03-12"
+    assert world.state == ACTIVE
+
+
+def test_what_is_held_waits_for_an_operator(make_world: MakeWorld) -> None:
+    """A retry that another makes good waits for nobody."""
+    world = make_world("2024-01-01", policy())
+    world.start()
+    world.declining(1)
+    world.at("2024-02-01")
+    world.jump("2024-02-16T06:00")
+    with world.new_captures("20.00"):
+        assert world.swept().held == ()
+    assert [entry.event for entry in world.history][-3:] == ["held", "attempted", "applied"]
+    world.jump("2024-05-10T06:00")
+    assert world.swept().held == ("sub",)
+    assert [debt.held for debt in world.sub.arrears] == [True, True, True]

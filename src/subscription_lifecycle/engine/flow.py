@@ -12,7 +12,7 @@ from datetime import datetime
 
 from subscription_lifecycle.engine.capturing import Result, carry_out, conclude, repeated, resume, stop
 from subscription_lifecycle.engine.effects import Flow, Load, Now
-from subscription_lifecycle.engine.timed import MOST_CHARGES, charge_due
+from subscription_lifecycle.engine.timed import MOST_CHARGES, caught_up, charge_due, write_due
 from subscription_lifecycle.engine.writing import facts_for, loaded, not_before, reference_of
 from subscription_lifecycle.errors import (
     AlreadyExists,
@@ -72,11 +72,16 @@ def _decide_when_ready(
     for _ in range(MOST_CHARGES):
         subscription = stored.subscription
         at = not_before(now, subscription)
-        caught = lifecycle.catch_up(subscription, at) if stored.attempt is None else None
-        if caught is not None and caught.charge is None:
+        caught = (yield from caught_up(lifecycle, subscription, at)) if stored.attempt is None else None
+        asked = caught is not None and any(step.facts for step in caught.steps)
+        if caught is not None and caught.charge is None and not asked:
             return (yield from _decide(lifecycle, subscription, command, by, at))
-        expected = yield from _expect(lifecycle, subscription, command, by, at)
-        if caught is not None:
+        met = caught.subscription if caught is not None and asked else subscription
+        expected = yield from _expect(lifecycle, met, command, by, at)
+        if caught is not None and caught.charge is None:
+            # Only with what the host said are these rows due.
+            yield from write_due(lifecycle, subscription.version, caught, at)
+        elif caught is not None:
             yield from charge_due(lifecycle, subscription.version, caught, at, gateway)
         else:
             yield from _settle(lifecycle, stored, expected, by)

@@ -62,7 +62,8 @@ class SweepProgress:
 class SweepReport:
     """What a sweep did: how many subscriptions it looked at and entries it delivered, and ids that want attention.
 
-    `held`: several charges fell due at once and wait for an operator. `awaiting`: a payment is still open.
+    `held`: several charges fell due at once, and periods became debts that wait for an operator. `awaiting`: a payment
+    is still open.
     `mismatched`: other money came than was asked for, and an operator decides. `declined`: a payment was. `failed`: the
     error, by id; the others went on. `parked`: failed in five sweeps in a row or more; they are tried again after a
     pause, which doubles from five minutes to a day, or after any command or `unpark`. What the `progress` callable
@@ -194,7 +195,7 @@ class _Tally:
             self.captured += status == "captured"
             if status == "declined":
                 self.declined[id] = None
-            if any(entry.event == "held" for entry in result.entries):
+            if any(entry.event == "held" and entry.billed is not None for entry in result.entries):
                 self.held[id] = None
 
     def tell(self, progress: Callable[[SweepProgress], None] | None) -> None:

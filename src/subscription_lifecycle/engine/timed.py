@@ -13,9 +13,9 @@ from subscription_lifecycle.engine.effects import AskFacts, Flow, Load, LookUp, 
 from subscription_lifecycle.engine.refunds import give_back
 from subscription_lifecycle.engine.reports import report
 from subscription_lifecycle.engine.writing import due_at, loaded, not_before, save
-from subscription_lifecycle.errors import ConcurrentChange, IdempotencyKeyReused, PaymentDeclined
+from subscription_lifecycle.errors import ConcurrentChange, IdempotencyKeyReused, InvalidValue, PaymentDeclined
 from subscription_lifecycle.machine.decision import Applied
-from subscription_lifecycle.machine.lifecycle import CaughtUp, Lifecycle
+from subscription_lifecycle.machine.lifecycle import CaughtUp, Due, Lifecycle
 from subscription_lifecycle.model.calendar import local_day, start_of_day
 from subscription_lifecycle.model.payment import Captured, ChargebackReversed, ChargedBack, Declined, Payment
 from subscription_lifecycle.model.subscription import Subscription
@@ -53,16 +53,15 @@ def advance(lifecycle: Lifecycle, id: str, *, gateway: bool) -> Flow[tuple[Resul
     for _ in range(MOST_CHARGES):
         subscription = stored.subscription
         now = not_before(now, subscription)
-        caught = lifecycle.catch_up(subscription, now)
+        caught = yield from caught_up(lifecycle, subscription, now)
         if caught.charge is not None:
             results.append((yield from charge_due(lifecycle, subscription.version, caught, now, gateway)))
         elif caught.steps:
-            last = caught.steps[-1].changed({"earlier": caught.steps[:-1]})
-            after, entries = last.begun(now, key=None, reference="")
-            yield from save(lifecycle, "due", subscription.version, after, entries, None, (), now, None)
-            results.append(Applied(after, entries))
+            results.append((yield from write_due(lifecycle, subscription.version, caught, now)))
         else:
             after, refunded = yield from give_back(lifecycle, subscription)
+            if caught.waits and not results and not refunded:
+                raise _lacking(*caught.waits[0])
             return (*results, Applied(after, refunded)) if refunded else tuple(results)
         written = results[-1]
         if isinstance(written, Applied) and _is_at_rest(lifecycle, written.subscription, now):
@@ -74,6 +73,32 @@ def advance(lifecycle: Lifecycle, id: str, *, gateway: bool) -> Flow[tuple[Resul
     return tuple(results)
 
 
+def caught_up(lifecycle: Lifecycle, subscription: Subscription, now: datetime) -> Flow[CaughtUp]:
+    """As `catch_up`; the host is asked for the facts that due rows read."""
+    asked: dict[tuple[str, datetime], Mapping[str, Any]] = {}
+    while True:
+        caught = lifecycle.catch_up(subscription, now, asked)
+        waits = [(due, current) for due, current in caught.waits if (due.row.id, due.at) not in asked]
+        if not waits:
+            return caught
+        due, current = waits[0]
+        asked[due.row.id, due.at] = yield AskFacts(current, due.command)
+
+
+def write_due(lifecycle: Lifecycle, version: int, caught: CaughtUp, now: datetime) -> Flow[Applied]:
+    """The due rows that move no money; `version` is the stored one."""
+    last = caught.steps[-1].changed({"earlier": caught.steps[:-1]})
+    after, entries = last.begun(now, key=None, reference="")
+    yield from save(lifecycle, "due", version, after, entries, None, (), now, None)
+    return Applied(after, entries)
+
+
+def _lacking(due: Due, subscription: Subscription) -> InvalidValue:
+    reads = sorted({fact for guard in due.row.guards for fact in guard.reads_facts})
+    problem = f"{', '.join(reads)} must be known before {subscription.id} can {due.command.title}"
+    return InvalidValue("facts", problem, "Let the facts callable answer it.")
+
+
 def _is_at_rest(lifecycle: Lifecycle, subscription: Subscription, now: datetime) -> bool:
     due = due_at(lifecycle, subscription, None)
     return due is None or due > now
@@ -83,8 +108,10 @@ def charge_due(lifecycle: Lifecycle, version: int, caught: CaughtUp, now: dateti
     """The one charge that is due, as a command of its own under its natural key; `version` is the stored one."""
     assert caught.due is not None
     due, current = caught.due, caught.subscription
-    facts: Mapping[str, Any] = yield AskFacts(current, due.command)
-    decision = lifecycle.decide_due(current, due, now, facts) if facts or caught.charge is None else caught.charge
+    decision = caught.charge
+    if decision is None or not decision.facts:
+        facts: Mapping[str, Any] = yield AskFacts(current, due.command)
+        decision = lifecycle.decide_due(current, due, now, facts) if facts or decision is None else decision
     if caught.steps:
         decision = decision.changed({"earlier": caught.steps})
     key = f"{due.command.title.replace(' ', '_')}:{current.id}:{local_day(due.at, current.time_zone)}"

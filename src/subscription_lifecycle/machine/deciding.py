@@ -16,6 +16,7 @@ from subscription_lifecycle.errors import DefinitionError
 from subscription_lifecycle.machine.decision import Decision
 from subscription_lifecycle.machine.guard import Context, asked
 from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition
+from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.charge import NO_CHARGE, Charge, Debt, Reminder, Settlement, without
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.state import Cause, State
@@ -218,7 +219,7 @@ def _if_declined(
     until = before.until if state == before.state else None
     if before.causes and state == before.state:
         # Service stays off: nothing was bought, and no date moves.
-        return {"attempted_on": context.today, "version": before.version + 1}
+        return {"attempted_on": _asked_on(context), "version": before.version + 1}
     left = {} if state == before.state else {"causes": causes, "interrupted": before.interrupted if causes else None}
     changes = _moved(context) | {
         **left,
@@ -226,10 +227,16 @@ def _if_declined(
         "state": state,
         "since": before.since if state == before.state else context.at,
         "arrears": (*before.arrears, *_debts(charge, context.today, held=False)),
-        "attempted_on": context.today,
+        "attempted_on": context.today if context.dates.billed is not None else _asked_on(context),
         "until": until if row.declined_until is None else asked("deadline rule", row.declined_until, context),
     }
     return changes if context.dates.billed is None else _together(before, changes, _effects_if_owed(row, context))
+
+
+def _asked_on(context: Context[Any]) -> date:
+    """Of a retry: where it makes good every day that was missed until now, none of them is asked for again."""
+    asked = local_day(context.now, context.subscription.time_zone)
+    return context.today if context.policy.catch_up == "each" else max(context.today, asked)
 
 
 def _credited(before: Subscription, charge: Charge) -> dict[str, Any]:

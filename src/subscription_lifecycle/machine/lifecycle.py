@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal
 
 import attrs
 
 from subscription_lifecycle.errors import DefinitionError, InvalidValue, Refused
-from subscription_lifecycle.machine import dispatch, render
+from subscription_lifecycle.machine import behind, dispatch, render
 from subscription_lifecycle.machine.choosing import Answers, Choosing, not_possible
 from subscription_lifecycle.machine.deciding import hold, take
 from subscription_lifecycle.machine.decision import Decision
@@ -28,7 +28,10 @@ from subscription_lifecycle.model.subscription import Subscription
 MOST_STEPS = 100_000
 """More due rows in one go than a daily plan has in two centuries: a table that never comes to rest."""
 
-NO_FACTS: Mapping[str, Any] = frozen_mapping({})
+NO_FACTS: Mapping[Any, Any] = frozen_mapping({})
+
+Asked = Mapping[tuple[str, datetime], Mapping[str, Any]]
+"""What was asked of the host for due rows, by the row's id and the instant at which it is due."""
 
 
 @attrs.frozen
@@ -52,12 +55,16 @@ class Action:
 
 @attrs.frozen
 class CaughtUp:
-    """A subscription with its due rows applied, and the one charge that is due and must be made, if there is one."""
+    """A subscription with its due rows applied, and the one charge that is due and must be made, if there is one.
+
+    `waits` are due rows that read facts nobody gave, each with the subscription of which they are to be asked.
+    """
 
     subscription: Subscription
     steps: tuple[Decision, ...] = ()
     charge: Decision | None = None
     due: Due | None = None
+    waits: tuple[tuple[Due, Subscription], ...] = ()
 
 
 class Lifecycle(Choosing):
@@ -144,7 +151,7 @@ class Lifecycle(Choosing):
 
         A renewal that is due counts as paid; a retry of what was declined before counts as declined again.
         """
-        projected = self._projected(subscription, validation.instant("at", at), _as_before)
+        projected = self._projected(subscription, validation.instant("at", at), behind.as_before)
         return self.access_in(projected, at)
 
     def access_in(self, subscription: Subscription, at: datetime) -> Access:
@@ -157,17 +164,20 @@ class Lifecycle(Choosing):
 
     def projected(self, subscription: Subscription, now: datetime) -> Subscription:
         """As `at`, with a charge that is due taken as paid: what a sweep in time would most likely have left."""
-        return self._projected(subscription, validation.instant("now", now), _as_paid)
+        return self._projected(subscription, validation.instant("now", now), behind.as_paid)
 
     def foreseen(self, subscription: Subscription, now: datetime, until: datetime) -> Subscription:
         """As `projected` by now, and from then on as sweeps in time and charges that are paid will leave it."""
         now, until = validation.instant("now", now), validation.instant("until", until)
         subscription = self.projected(subscription, min(now, until))
+        waits: list[Due] = []
         for _ in range(MOST_STEPS):
-            due = self._next_due(self.known(subscription), by=until)
+            due = self._next_due(self.known(subscription), by=until, but=waits)
             if due is None:
                 return subscription
-            subscription = self.projected(subscription, due.at)
+            before, subscription = subscription, self.projected(subscription, due.at)
+            if subscription.version == before.version:
+                waits.append(due)
         raise self._restless(subscription)
 
     def _projected(
@@ -188,13 +198,15 @@ class Lifecycle(Choosing):
         """What the clock does next, by itself: the earliest due row, ties in row order. None: nothing ever."""
         return self._next_due(self.known(subscription))
 
-    def _next_due(self, subscription: Subscription, by: datetime | None = None) -> Due | None:
-        """The earliest due row; rows that fall due later than `by` are not looked at closely."""
+    def _next_due(self, subscription: Subscription, by: datetime | None = None, but: Sequence[Due] = ()) -> Due | None:
+        """The earliest due row but these; rows that fall due later than `by` are not looked at closely."""
         policy, found = self.policy_of(subscription), None
         for row in self._timed[subscription.state.name]:
             assert row.due is not None
             instant = _in_the_state(row.due(subscription, policy), subscription)
             if instant is None or (by is not None and instant > by) or (found is not None and instant >= found[0]):
+                continue
+            if any(due.row is row and due.at == instant for due in but):
                 continue
             today = local_day(instant, subscription.time_zone)
             if row.selects(row.case, subscription.cause, *position(subscription, today)):
@@ -208,34 +220,46 @@ class Lifecycle(Choosing):
 
     # -- time
 
-    def catch_up(self, subscription: Subscription, now: datetime) -> CaughtUp:
+    def catch_up(self, subscription: Subscription, now: datetime, asked: Asked = NO_FACTS) -> CaughtUp:
         """Apply what is due and moves no money, oldest first, up to the first charge that must really be made.
 
         One charge that is due is left to be made. Where another falls due behind it, policy `catch_up` says whether
         it is made all the same ("each"), held so that only the last is made ("latest"), or both are held ("hold"). A
-        retry with anything but an announcement due behind it is passed over; where each charge is made, only one that
-        another retry follows.
+        retry is passed over where another charge follows before the state is left; where each charge is made, only
+        where another retry follows before anything is billed. The last one before service ends is made.
+
+        A row whose guards read facts is applied with those in `asked`, by its id and instant. Where they are missing,
+        or its guards refuse, it stays due and stops no other row.
         """
         subscription = self.known(subscription)
         steps: list[Decision] = []
+        waits: list[tuple[Due, Subscription]] = []
+        passed: list[Due] = []
         holding = False
-        while (due := self._next_due(subscription, by=now)) is not None:
+        while (due := self._next_due(subscription, by=now, but=passed)) is not None:
             if len(steps) > MOST_STEPS or self._stands_still(steps, due):
                 raise self._restless(subscription)
-            context = self._due_context(subscription, due, now)
-            if self._refusals(context):
-                break
+            context = self._due_context(subscription, due, now, asked.get((due.row.id, due.at), NO_FACTS))
+            reads = {fact for guard in due.row.guards for fact in guard.reads_facts}
+            lacks = not reads <= context.facts.keys()
+            if lacks:
+                waits.append((due, subscription))
+            if lacks or self._refusals(context):
+                if not reads:
+                    break
+                passed.append(due)
+                continue
             step = take(self, due.row, context)
             if step.collected == "capture":
                 held = hold(due.row, step, context)
                 if self._is_made(step, held, context, now, holding=holding):
-                    return CaughtUp(subscription, tuple(steps), step, due)
+                    return CaughtUp(subscription, tuple(steps), step, due, tuple(waits))
                 holding = holding or step.owed_if_unpaid is not None
                 step = held
             step = step.settled()
             steps.append(step)
             subscription = self.known(step.after)
-        return CaughtUp(subscription, tuple(steps))
+        return CaughtUp(subscription, tuple(steps), waits=tuple(waits))
 
     def decide_due(
         self, subscription: Subscription, due: Due, now: datetime, facts: Mapping[str, Any] = NO_FACTS
@@ -264,15 +288,16 @@ class Lifecycle(Choosing):
     def _is_made(self, step: Decision, held: Decision, context: Context[Any], now: datetime, *, holding: bool) -> bool:
         """Whether a charge that is due is made, and not held or passed over."""
         each, latest = context.policy.catch_up == "each", context.policy.catch_up == "latest"
-        if step.billed is None:
-            return not self._falls_due_behind(held, now, _a_retry if each else _anything) and (not holding or latest)
-        return each or ((latest or not holding) and not self._falls_due_behind(held, now, _a_bill))
+        if step.owed_if_unpaid is None:
+            return not self._falls_due_behind(held, now, behind.a_retry if each else behind.a_charge)
+        return each or ((latest or not holding) and not self._falls_due_behind(held, now, behind.a_bill))
 
     def _falls_due_behind(self, held: Decision, now: datetime, what: Callable[[Decision], bool | None]) -> bool:
         subscription = held.after
         for _ in range(MOST_STEPS):
             due = self._next_due(self.known(subscription), by=now)
-            if due is None:
+            if due is None or (due.row.id == held.row and due.at == held.at):
+                # It would be due again for ever, and is made.
                 return False
             step = self.decide_due(subscription, due, now)
             found = what(step)
@@ -368,31 +393,3 @@ def _in_the_state(due: datetime | None, subscription: Subscription) -> datetime 
     if due is None or since is None or due >= since or local_day(due, zone) != local_day(since, zone):
         return due
     return since
-
-
-# -- what may fall due behind a charge; None: look on
-
-
-def _a_bill(step: Decision) -> bool | None:
-    return True if step.collected == "capture" and step.owed_if_unpaid is not None else None
-
-
-def _anything(step: Decision) -> bool | None:
-    return None if step.command.announces else True
-
-
-def _a_retry(step: Decision) -> bool | None:
-    """Another one for the same debts: the card is not asked for them twice at once."""
-    if step.collected == "capture":
-        return step.owed_if_unpaid is None
-    return None if step.after.state == step.before.state and step.billed is None else False
-
-
-def _as_paid(charge: Decision) -> Subscription:
-    return charge.settled("payment").after
-
-
-def _as_before(charge: Decision) -> Subscription:
-    if charge.declined is None or charge.owed_if_unpaid is not None:
-        return charge.after
-    return charge.declined
