@@ -126,7 +126,8 @@ class Settlement:
 
     `from_credit` is the part that credit paid; `recharged` says that it was refunded once and paid again. `refunded` is
     what went back of it when service was cancelled on `refunded_from`. What is not `refundable`, because money of that
-    payment goes back already and gateways know one refund of it, goes back as credit.
+    payment goes back already and gateways know one refund of it, goes back as credit. What went back as a favour is no
+    part of the amount any more.
     """
 
     period: BillingPeriod
@@ -138,6 +139,11 @@ class Settlement:
     refunded: Money | None = None
     refunded_from: date | None = None
     refundable: bool = True
+
+    @property
+    def by_payment(self) -> Money:
+        """The part that credit did not pay."""
+        return self.amount if self.from_credit is None else self.amount - self.from_credit
 
 
 @attrs.frozen
