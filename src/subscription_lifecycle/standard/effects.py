@@ -366,7 +366,7 @@ def _with_debts(subscription: Subscription, debts: Iterable[Debt]) -> tuple[Debt
 
 
 def _without(subscription: Subscription, gone: Callable[[Settlement], bool]) -> tuple[Settlement, ...]:
-    """The settlements that stand; of one that is gone, the part that credit paid, and that it went back or was a gift."""
+    """The settlements that stand; of one that is gone, what credit paid, and that it went back or was a gift."""
     standing: list[Settlement] = []
     for paid in subscription.settlements:
         if not gone(paid):
