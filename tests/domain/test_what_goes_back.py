@@ -295,3 +295,45 @@ def test_days_that_went_back_do_not_go_back_with_an_invoice_that_was_paid_late()
     world.done(Cancel("now", "prorated"), by=SUPPORT)
     assert (world.sub.credit, world.refunded) == (days_left, [])
     nothing_is_kept(world)
+
+
+@pytest.mark.parametrize("refund", ["full", "prorated"])
+@pytest.mark.parametrize("favour", [None, euros(2)])
+def test_a_full_refund_after_a_pause_gives_the_rest_of_the_period_back(
+    refund: RefundAsked, favour: Money | None
+) -> None:
+    """Ten days of January were credit already; a favour is no part of what is left."""
+    world = World(lifecycle=policy(resume="keep", pause_credit=True))
+    world.start(M, CARD)
+    if favour:
+        world.done(Refund(last_reference(world), favour), by=SUPPORT)
+    world.at("2024-01-11")
+    world.done(Pause())
+    world.at("2024-01-21")
+    world.done(Resume(CARD))
+    world.at("2024-01-25")
+    world.done(Cancel("now", refund), by=SUPPORT)
+    back = (world.sub.credit or euros(0)) + sum(world.refunded, euros(0))
+    days = {"full": "20.00", "prorated": "10.97"}[refund]
+    assert back == euros(days) if favour is None or refund == "full" else euros(days) <= back <= euros("12.97")
+    nothing_is_kept(world)
+
+
+def test_days_that_became_credit_are_not_bought_again_with_the_debt_for_them() -> None:
+    world = World(lifecycle=policy(resume="keep", pause_credit=True))
+    world.start(M, CARD)
+    january = last_reference(world)
+    world.at("2024-01-11")
+    world.done(Pause())
+    world.at("2024-01-21")
+    world.done(Resume(CARD))
+    charged_back(world, january)
+    assert [(debt.amount, debt.buys) for debt in world.sub.arrears] == [
+        (euros("6.45"), "nothing"),
+        (euros("13.55"), "period"),
+    ]
+    world.done(PayArrears(CARD))
+    world.done(Cancel("now", "full"), by=SUPPORT)
+    # The credit of 6.45 paid a part of the debt.
+    assert (world.refunded, world.sub.credit) == ([euros("13.55")], None)
+    nothing_is_kept(world)

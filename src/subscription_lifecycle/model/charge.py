@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 from typing import Final, Literal, TypeVar
 
 import attrs
 
-from subscription_lifecycle.model.money import Money
+from subscription_lifecycle.model.money import Money, Rounding
 from subscription_lifecycle.model.schedule import BillingPeriod
 
 T = TypeVar("T")
@@ -144,6 +144,16 @@ class Settlement:
     def by_payment(self) -> Money:
         """The part that credit did not pay."""
         return self.amount if self.from_credit is None else self.amount - self.from_credit
+
+    def without(self, start: date, end: date, rounding: Rounding) -> Settlement:
+        """What is left where the days from one until another became credit: those before move up to those behind."""
+        lost = (min(end, self.period.end) - max(start, self.period.start)).days
+        if lost <= 0 or self.refunded is not None:
+            return self
+        amount = self.amount - min(self.amount, self.amount.prorated(lost, self.period.days, rounding=rounding))
+        period = BillingPeriod(self.period.start + timedelta(days=lost), self.period.end)
+        from_credit = None if self.from_credit is None else min(self.from_credit, amount)
+        return attrs.evolve(self, period=period, amount=amount, from_credit=from_credit)
 
 
 @attrs.frozen

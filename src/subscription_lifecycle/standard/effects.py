@@ -225,8 +225,9 @@ def give_the_days_back(context: AnyCommand) -> Changes:
             changes["paid_through"] = subscription.paid_through + timedelta(days=days)
     elif kept_ahead(context):
         kept = [paid for paid in touched if paid.period.end > context.today]
-        kept = [_to_come(context, paid) for paid in kept] if days_become_credit(context) else touched
-        changes["settlements"] = tuple(kept)
+        if days_become_credit(context):
+            touched = [paid.without(begun, context.today, context.policy.rounding) for paid in kept]
+        changes["settlements"] = tuple(touched)
     else:
         changes["settlements"] = ()
         if context.dates.billed is None:
@@ -242,14 +243,6 @@ def give_the_days_back(context: AnyCommand) -> Changes:
 
 def _moved(paid: Settlement, days: timedelta) -> Settlement:
     return attrs.evolve(paid, period=BillingPeriod(paid.period.start + days, paid.period.end + days))
-
-
-def _to_come(context: AnyCommand, paid: Settlement) -> Settlement:
-    """What is left of it from today on."""
-    start = max(context.today, paid.period.start)
-    amount = by_days(context, paid.amount, (paid.period.end - start).days, paid.period.days)
-    from_credit = None if paid.from_credit is None else min(paid.from_credit, amount)
-    return attrs.evolve(paid, period=BillingPeriod(start, paid.period.end), amount=amount, from_credit=from_credit)
 
 
 def extend_the_trial(context: AnyCommand) -> Changes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from datetime import date
+from datetime import date, timedelta
 
 import attrs
 
@@ -52,10 +52,11 @@ class Paid:
             return self.amount
         return min(self.amount, self.amount.prorated(max(days, 0), self.period.days, rounding=policy.rounding))
 
-    def from_now_on(self, start: date, policy: Policy) -> Paid:
-        """What is left of it."""
-        period = BillingPeriod(max(start, self.period.start), self.period.end)
-        amount = self.part(period.start, period.end, policy)
+    def without(self, start: date, end: date, policy: Policy) -> Paid:
+        """What is left where some of its days became credit: those before them, and those behind."""
+        lost = max(min(end, self.period.end) - max(start, self.period.start), timedelta())
+        amount = self.amount - self.part(start, end, policy)
+        period = BillingPeriod(self.period.start + lost, self.period.end)
         return attrs.evolve(self, period=period, amount=amount, credit=self.credit and min(self.credit, amount))
 
 
@@ -211,7 +212,7 @@ def _still_paid(
         if not _goes_on(resumed):
             return ()
         running = (each for each in paid if each.period.end > resumed.on)
-        return tuple(each.from_now_on(resumed.on, policy) if unserved else each for each in running)
+        return tuple(each.without(resumed.begun, resumed.on, policy) if unserved else each for each in running)
     return tuple(paid) if unserved is None else ()
 
 
