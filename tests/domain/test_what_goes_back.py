@@ -6,6 +6,7 @@ import attrs
 import pytest
 from tests.domain.test_money_that_moves_again import charged_back, given_back, last_reference
 from tests.domain.world import CARD, INVOICE, SUPPORT, M, World, day, euros, policy
+from tests.domain.world import Refund as RefundAsked
 from tests.engine.books import adds_up
 
 from subscription_lifecycle import (
@@ -94,12 +95,66 @@ def test_blocked_days_become_credit_while_an_older_debt_stands() -> None:
     nothing_is_kept(world)
 
 
-@pytest.mark.parametrize("amount", [None, euros(2)])
-def test_a_payment_that_support_gave_back_leaves_what_credit_paid(amount: Money | None) -> None:
+@pytest.mark.parametrize(("amount", "left"), [(None, euros(5)), (euros(2), euros(18))])
+def test_a_payment_that_support_gave_back_leaves_what_credit_paid(amount: Money | None, left: Money) -> None:
     world, february = paid_with_credit()
     world.done(Refund(february, amount), by=SUPPORT)
     world.done(Cancel("now", "prorated"))
-    assert (world.refunded, world.sub.credit) == ([amount or euros(15)], euros(5))
+    assert (world.refunded, world.sub.credit) == ([amount or euros(15)], left)
+    nothing_is_kept(world)
+
+
+@pytest.mark.parametrize(("refund", "left"), [("prorated", euros("12.19")), ("full", euros(18)), ("none", None)])
+def test_a_favour_counts_once(refund: RefundAsked, left: Money | None) -> None:
+    """Of 13.55 for 21 days come back between 11.55 and 13.55, and of the whole period all but the gift: as credit, the
+    payment was refunded once."""
+    world = World()
+    world.start(M, CARD)
+    world.done(Refund(last_reference(world), euros(2)), by=SUPPORT)
+    world.at("2024-01-11")
+    world.done(Cancel("now", refund), by=SUPPORT)
+    assert (world.refunded, world.sub.credit) == ([euros(2)], left)
+    nothing_is_kept(world)
+
+
+def test_a_favour_takes_no_more_than_itself_of_the_days_of_a_pause() -> None:
+    world = World(lifecycle=policy(resume="keep", pause_credit=True))
+    world.start(M, CARD)
+    world.done(Refund(last_reference(world), euros(2)), by=SUPPORT)
+    world.at("2024-01-11")
+    world.done(Pause())
+    world.at("2024-01-21")
+    world.done(Resume(CARD))
+    assert world.sub.credit == euros("5.81"), "10/31 of 18.00"
+    nothing_is_kept(world)
+
+
+def test_days_that_a_favour_and_a_cancellation_gave_back_cost_what_they_brought() -> None:
+    world = World()
+    world.start(M, CARD)
+    world.done(Refund(last_reference(world), euros(2)), by=SUPPORT)
+    world.at("2024-01-11")
+    world.done(Cancel("now", "prorated"))
+    with world.new_captures():
+        world.reactivate(CARD)
+    assert (world.sub.credit, world.sub.paid_through) == (None, day("2024-02-01"))
+    world.done(Cancel("now", "prorated"), by=SUPPORT)
+    assert world.sub.credit == euros("12.19")
+    nothing_is_kept(world)
+
+
+def test_a_favour_of_a_payment_that_a_bank_takes_back_is_owed_and_buys_nothing() -> None:
+    """Paid again, the days bring what they would have brought without the bank."""
+    world = World()
+    world.start(M, CARD)
+    january = last_reference(world)
+    world.done(Refund(january, euros(15)), by=SUPPORT)
+    charged_back(world, january)
+    assert [(debt.amount, debt.buys) for debt in world.sub.arrears] == [(euros(5), "period"), (euros(15), "nothing")]
+    world.done(PayArrears(CARD))
+    world.at("2024-01-11")
+    world.done(Cancel("now", "prorated"))
+    assert (world.refunded, world.sub.credit) == ([euros(15), euros("3.39")], None), "21/31 of 5.00"
     nothing_is_kept(world)
 
 
@@ -239,4 +294,46 @@ def test_days_that_went_back_do_not_go_back_with_an_invoice_that_was_paid_late()
     assert (world.state, world.sub.credit) == (ACTIVE, None)
     world.done(Cancel("now", "prorated"), by=SUPPORT)
     assert (world.sub.credit, world.refunded) == (days_left, [])
+    nothing_is_kept(world)
+
+
+@pytest.mark.parametrize("refund", ["full", "prorated"])
+@pytest.mark.parametrize("favour", [None, euros(2)])
+def test_a_full_refund_after_a_pause_gives_the_rest_of_the_period_back(
+    refund: RefundAsked, favour: Money | None
+) -> None:
+    """Ten days of January were credit already; a favour is no part of what is left."""
+    world = World(lifecycle=policy(resume="keep", pause_credit=True))
+    world.start(M, CARD)
+    if favour:
+        world.done(Refund(last_reference(world), favour), by=SUPPORT)
+    world.at("2024-01-11")
+    world.done(Pause())
+    world.at("2024-01-21")
+    world.done(Resume(CARD))
+    world.at("2024-01-25")
+    world.done(Cancel("now", refund), by=SUPPORT)
+    back = (world.sub.credit or euros(0)) + sum(world.refunded, euros(0))
+    days = {"full": "20.00", "prorated": "10.97"}[refund]
+    assert back == euros(days) if favour is None or refund == "full" else euros(days) <= back <= euros("12.97")
+    nothing_is_kept(world)
+
+
+def test_days_that_became_credit_are_not_bought_again_with_the_debt_for_them() -> None:
+    world = World(lifecycle=policy(resume="keep", pause_credit=True))
+    world.start(M, CARD)
+    january = last_reference(world)
+    world.at("2024-01-11")
+    world.done(Pause())
+    world.at("2024-01-21")
+    world.done(Resume(CARD))
+    charged_back(world, january)
+    assert [(debt.amount, debt.buys) for debt in world.sub.arrears] == [
+        (euros("6.45"), "nothing"),
+        (euros("13.55"), "period"),
+    ]
+    world.done(PayArrears(CARD))
+    world.done(Cancel("now", "full"), by=SUPPORT)
+    # The credit of 6.45 paid a part of the debt.
+    assert (world.refunded, world.sub.credit) == ([euros("13.55")], None)
     nothing_is_kept(world)

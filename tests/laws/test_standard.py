@@ -54,8 +54,8 @@ HOSTILE = STANDARD.with_policies(
     credits_pauses=Policy(resume="keep", pause_credit=True),
     restarts=Policy(resume="restart"),
     restarts_for_credit=Policy(resume="restart", pause_credit=True, rounding="daily"),
-    advances=Policy(resume="advance", pause_credit=True, catch_up="each"),
-    counts_advances=Policy(resume="advance", served_unpaid="owed", when_retries_end="cancel"),
+    credits_each=Policy(resume="keep", pause_credit=True, catch_up="each"),
+    keeps_and_cancels=Policy(resume="keep", served_unpaid="owed", when_retries_end="cancel"),
     ladder=Policy(
         dunning=LADDER,
         retry_after=(2, 5, 40),
@@ -231,7 +231,7 @@ LADDER = (DunningStep(2, "reminded"), DunningStep(6, "reduced", Access.REDUCED),
 TOLD = {"renewal": 7, "trial_end": 3, "expiry": 14, "card_expiry": 30}
 BY_ITSELF = [
     STANDARD.with_policies(Policy(dunning=LADDER, notices=TOLD, catch_up="each", resume=rule, when_retries_end=end))
-    for rule, end in (("move", "disable"), ("keep", "cancel"), ("restart", "keep"), ("advance", "disable"))
+    for rule, end in (("move", "disable"), ("keep", "cancel"), ("restart", "keep"), ("keep", "disable"))
 ]
 
 

@@ -230,7 +230,7 @@ def paddle(case: Case) -> Lifecycle:
 
 
 def yuno(case: Case) -> Lifecycle:
-    resume = {"KEEP": "advance", "RESTART": "restart"}.get(case["when"].get("policy", "KEEP"))
+    resume = {"KEEP": "keep", "RESTART": "restart"}.get(case["when"].get("policy", "KEEP"))
     return lasting(resume=resume, reactivation_days=30)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 from typing import Final, Literal, TypeVar
 
 import attrs
 
-from subscription_lifecycle.model.money import Money
+from subscription_lifecycle.model.money import Money, Rounding
 from subscription_lifecycle.model.schedule import BillingPeriod
 
 T = TypeVar("T")
@@ -127,7 +127,8 @@ class Settlement:
     `from_credit` is the part that credit paid; `recharged` says that it was refunded once and paid again. `refunded` is
     what went back of it when service was cancelled on `refunded_from`; where the amount is zero, what was written off
     from then on, for which nothing was paid. What is not `refundable`, because money of that payment goes back already
-    and gateways know one refund of it, goes back as credit.
+    and gateways know one refund of it, goes back as credit. What went back as a favour is no part of the amount any
+    more.
     """
 
     period: BillingPeriod
@@ -139,6 +140,21 @@ class Settlement:
     refunded: Money | None = None
     refunded_from: date | None = None
     refundable: bool = True
+
+    @property
+    def by_payment(self) -> Money:
+        """The part that credit did not pay."""
+        return self.amount if self.from_credit is None else self.amount - self.from_credit
+
+    def without(self, start: date, end: date, rounding: Rounding) -> Settlement:
+        """What is left where the days from one until another became credit: those before move up to those behind."""
+        lost = (min(end, self.period.end) - max(start, self.period.start)).days
+        if lost <= 0 or self.refunded is not None:
+            return self
+        amount = self.amount - min(self.amount, self.amount.prorated(lost, self.period.days, rounding=rounding))
+        period = BillingPeriod(self.period.start + timedelta(days=lost), self.period.end)
+        from_credit = None if self.from_credit is None else min(self.from_credit, amount)
+        return attrs.evolve(self, period=period, amount=amount, from_credit=from_credit)
 
 
 @attrs.frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any, Literal
@@ -18,7 +19,7 @@ Activation = Literal["captured", "submitted", "at_once"]
 
 CatchUp = Literal["each", "latest", "hold"]
 FinalAction = Literal["disable", "cancel", "keep"]
-ResumeRule = Literal["move", "keep", "restart", "advance"]
+ResumeRule = Literal["move", "keep", "restart"]
 
 _days = validation.between(0, 36_500)
 
@@ -33,6 +34,14 @@ def _country_set(countries: Iterable[str]) -> frozenset[str]:
 
 def _texts(value: Mapping[str, str]) -> Mapping[str, str]:
     return frozen_mapping(value)
+
+
+def _resume_rule(value: Literal["move", "keep", "restart", "advance"]) -> ResumeRule:
+    """Without "advance", which made what was left of a period free."""
+    if value != "advance":
+        return value
+    warnings.warn('Policy(resume="advance") means "keep", and goes with the next version.', DeprecationWarning, 3)
+    return "keep"
 
 
 def _moments(value: Mapping[str, Activation]) -> Mapping[str, Activation]:
@@ -135,9 +144,11 @@ class Policy:
     """When more than one charge is due at once: make each, oldest first; make the latest and hold the rest; or hold
     them all. What is held is a debt that waits for somebody to collect it, and is reported."""
 
-    resume: ResumeRule = attrs.field(default="move", validator=validation.one_of("move", "keep", "restart", "advance"))
+    resume: ResumeRule = attrs.field(
+        default="move", converter=_resume_rule, validator=validation.one_of("move", "keep", "restart")
+    )
     """What a pause does to the dates: they move by its days, and the term's with them; they stay, and what is left of
-    a period that began meanwhile is charged; a new period is bought; or they advance to the next date ahead."""
+    a period that began meanwhile is charged; or a new period is bought."""
     pause_days: int = attrs.field(default=90, validator=validation.between(1, 36_500))
     """How long a pause lasts at most; service resumes by itself then."""
     pause_credit: bool = attrs.field(default=False, validator=validation.a(bool))

@@ -148,14 +148,7 @@ def after_the_pause(context: AnyCommand) -> BillingDates:
     if rule == "restart":
         by_clock = context.row.due is not None
         return BillingDates(schedule.restarted(today), today) if by_clock else restarted(context)
-    if today < date:
-        return unchanged(context)
-    if rule == "keep" or context.policy.served_unpaid == "owed":
-        return advanced(context)
-    # A period that begins today is ahead as a whole: its renewal runs.
-    end = today if schedule.is_date(today) else schedule.next_date(after=today)
-    served = () if end == today else (BillingPeriod(today, end),)
-    return BillingDates(schedule, end, None, served)
+    return unchanged(context) if today < date else advanced(context)
 
 
 def owed_after_all(context: AnyCommand) -> tuple[BillingPeriod, ...]:

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
+import attrs
+
 from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.model.calendar import local_day
-from subscription_lifecycle.model.charge import Bought, Debt, Settlement
+from subscription_lifecycle.model.charge import Debt, Settlement
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.schedule import BillingPeriod
@@ -22,20 +24,29 @@ AnyCommand = Context[Command]
 
 def owed_again(
     context: AnyCommand, period: BillingPeriod, amount: Money, standing: list[Settlement], invoice: str | None = None
-) -> Debt:
-    """A period that is owed again; paying it buys what the money that failed still stood for. Takes its settlement."""
+) -> tuple[Debt, ...]:
+    """A period that is owed again; paying it buys what the money that failed still stood for. Takes its settlement.
+
+    What the customer has back already is a debt of its own, and buys nothing.
+    """
     period = _period_now(context, period, standing)
     same = [paid for paid in standing if paid.period == period]
     touching = [paid for paid in standing if paid.period.start < period.end and period.start < paid.period.end]
     found = next(iter(same or touching), None)
-    buys: Bought = "period"
+    whole = Debt(period, amount, context.today, invoice=invoice)
     if found is not None:
         standing.remove(found)
-        buys = "nothing" if found.refunded is not None else "again" if found.recharged else "period"
-    elif period.end > _first_day_not_over(context):
+        if found.refunded is not None or not found.by_payment:
+            return (attrs.evolve(whole, buys="nothing"),)
+        bought = attrs.evolve(whole, buys="again" if found.recharged else "period")
+        if amount <= found.by_payment:
+            return (bought,)
+        still = attrs.evolve(bought, period=found.period, amount=found.by_payment)
+        return still, attrs.evolve(whole, amount=amount - found.by_payment, buys="nothing")
+    if period.end > _first_day_not_over(context):
         # All its days to come went back, or a new period took their place.
-        buys = "nothing"
-    return Debt(period, amount, context.today, invoice=invoice, buys=buys)
+        return (attrs.evolve(whole, buys="nothing"),)
+    return (whole,)
 
 
 def _first_day_not_over(context: AnyCommand) -> date:

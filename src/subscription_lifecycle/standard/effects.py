@@ -108,7 +108,7 @@ def _refund(context: AnyCommand, refund: str) -> Changes:
     # One refund a payment, whatever it had paid for: gateways know a refund by its payment.
     going_back: dict[str, Money] = {}
     for paid in paid_from(context, unserved):
-        if paid.refunded is not None or paid.period.end <= unserved:
+        if paid.refunded is not None or _is_a_gift(paid) or paid.period.end <= unserved:
             settlements.append(paid)
             continue
         start = paid.period.start if refund == "full" else max(unserved, paid.period.start)
@@ -131,30 +131,32 @@ def _refund(context: AnyCommand, refund: str) -> Changes:
 def _by_gateway(paid: Settlement, amount: Money) -> Money:
     if paid.reference is None or paid.invoiced or not paid.refundable:
         return Money.zero(amount.currency)
-    return min(amount, paid.amount - (paid.from_credit or Money.zero(amount.currency)))
+    return min(amount, paid.by_payment)
 
 
 def give_back_a_payment(context: Context[Refund]) -> Changes:
-    """Money of one payment goes back as a favour: what it paid for stays paid, and is not refunded again.
+    """Money of one payment goes back as a favour: of what it paid for so much is a gift, the latest days first.
 
-    What credit paid beside it still may be.
+    What is left stays paid for. Where days of it come back later, it becomes credit: the payment was refunded once.
     """
     command, subscription = context.command, context.subscription
     amount = command.amount or Money(context.facts["payment"]["captured"], subscription.currency)
     settlements, left = [], amount
     for paid in reversed(subscription.settlements):
         if paid.reference == command.reference and paid.refunded is None:
-            part = min(left, _by_gateway(paid, paid.amount))
-            left = left - part
-            if paid.from_credit:
-                settlements.append(attrs.evolve(paid, amount=paid.from_credit, reference=None))
-                paid = attrs.evolve(paid, amount=paid.amount - paid.from_credit, from_credit=None)
-            paid = attrs.evolve(paid, refunded=part)
+            gift = min(left, paid.by_payment)
+            left = left - gift
+            paid = attrs.evolve(paid, amount=paid.amount - gift, refundable=False)
         settlements.append(paid)
     return {
         "settlements": tuple(reversed(settlements)),
         "refunds": (*subscription.refunds, RefundDue(command.reference, amount, command.reason or "refunded")),
     }
+
+
+def _is_a_gift(paid: Settlement) -> bool:
+    """All of it went back as a favour: its days are paid for, and none of them brings anything."""
+    return not paid.amount and not paid.refundable
 
 
 def give_back_the_rest(context: Context[SettlePayment]) -> Changes:
@@ -223,8 +225,9 @@ def give_the_days_back(context: AnyCommand) -> Changes:
             changes["paid_through"] = subscription.paid_through + timedelta(days=days)
     elif kept_ahead(context):
         kept = [paid for paid in touched if paid.period.end > context.today]
-        kept = [_to_come(context, paid) for paid in kept] if days_become_credit(context) else touched
-        changes["settlements"] = tuple(kept)
+        if days_become_credit(context):
+            touched = [paid.without(begun, context.today, context.policy.rounding) for paid in kept]
+        changes["settlements"] = tuple(touched)
     else:
         changes["settlements"] = ()
         if context.dates.billed is None:
@@ -240,14 +243,6 @@ def give_the_days_back(context: AnyCommand) -> Changes:
 
 def _moved(paid: Settlement, days: timedelta) -> Settlement:
     return attrs.evolve(paid, period=BillingPeriod(paid.period.start + days, paid.period.end + days))
-
-
-def _to_come(context: AnyCommand, paid: Settlement) -> Settlement:
-    """What is left of it from today on."""
-    start = max(context.today, paid.period.start)
-    amount = by_days(context, paid.amount, (paid.period.end - start).days, paid.period.days)
-    from_credit = None if paid.from_credit is None else min(paid.from_credit, amount)
-    return attrs.evolve(paid, period=BillingPeriod(start, paid.period.end), amount=amount, from_credit=from_credit)
 
 
 def extend_the_trial(context: AnyCommand) -> Changes:
@@ -300,7 +295,7 @@ def owe_the_invoice(context: Context[ReportInvoice]) -> Changes:
     known = {debt.period for debt in subscription.arrears if debt.invoice == invoice}
     lines = [line for line in context.command.lines if line.amount.minor > 0 and line.period not in known]
     standing = [paid for paid in subscription.settlements if paid.invoiced]
-    debts = tuple(owed_again(context, line.period, line.amount, standing, invoice) for line in lines)
+    debts = tuple(debt for line in lines for debt in owed_again(context, line.period, line.amount, standing, invoice))
     unpaid = {debt.period for debt in debts}
     return _in_default(subscription, debts) | {
         "arrears": _with_debts(subscription, debts),
@@ -341,7 +336,7 @@ def owe_what_was_paid(context: Context[FailPayment]) -> Changes:
         left, kept = left - part, part - min(back, part)
         back = back - (part - kept)
         if kept.minor > 0:
-            debts.append(owed_again(context, line.period, kept, standing))
+            debts += owed_again(context, line.period, kept, standing)
     periods = [debt.period.start for debt in debts]
     return _in_default(subscription, debts) | {
         "arrears": _with_debts(subscription, debts),
@@ -364,12 +359,12 @@ def _with_debts(subscription: Subscription, debts: Iterable[Debt]) -> tuple[Debt
 
 
 def _without(subscription: Subscription, gone: Callable[[Settlement], bool]) -> tuple[Settlement, ...]:
-    """The settlements that stand; of one that is gone, the part that credit paid, and that it went back once."""
+    """The settlements that stand; of one that is gone, what credit paid, and that it went back or was a gift."""
     standing: list[Settlement] = []
     for paid in subscription.settlements:
         if not gone(paid):
             standing.append(paid)
-        elif paid.refunded is not None:
+        elif paid.refunded is not None or _is_a_gift(paid):
             standing.append(attrs.evolve(paid, reference=None))
         elif paid.from_credit:
             standing.append(attrs.evolve(paid, amount=paid.from_credit, reference=None))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import date, timedelta
 
 import attrs
 
@@ -52,10 +52,11 @@ class Paid:
             return self.amount
         return min(self.amount, self.amount.prorated(max(days, 0), self.period.days, rounding=policy.rounding))
 
-    def from_now_on(self, start: date, policy: Policy) -> Paid:
-        """What is left of it."""
-        period = BillingPeriod(max(start, self.period.start), self.period.end)
-        amount = self.part(period.start, period.end, policy)
+    def without(self, start: date, end: date, policy: Policy) -> Paid:
+        """What is left where some of its days became credit: those before them, and those behind."""
+        lost = max(min(end, self.period.end) - max(start, self.period.start), timedelta())
+        amount = self.amount - self.part(start, end, policy)
+        period = BillingPeriod(self.period.start + lost, self.period.end)
         return attrs.evolve(self, period=period, amount=amount, credit=self.credit and min(self.credit, amount))
 
 
@@ -84,15 +85,16 @@ def unserved_days_come_back(step: Step) -> None:
 
     A cancellation gives back the days to come as it was asked to, a pause whose days become credit the days that it
     took, a block that is lifted after the billing date the days since it began; coming back costs no more than a
-    cancellation gave. Not asked for is what the customer gave up (no refund, a new period instead of the old), what
-    support has given back of a payment already, and what was paid before the history begins. Who pays what is owed for
-    days that went back pays for those before them.
+    cancellation gave. A favour takes no more than itself. Not asked for is what the customer gave up (no refund, a new
+    period instead of the old), and what was paid before the history begins. Who pays what is owed for days that went
+    back pays for those before them.
     """
     paid: tuple[Paid, ...] = ()
     gone: list[BillingPeriod] = []
     since: dict[Cause, date] = {}
     back = Money.zero(step.subscription.currency)
     resumed = {found.entry.version: found for found in resumptions(step)}
+    favours = {entry.command.reference for entry in step.history if isinstance(entry.command, Refund)}
     before: Subscription | None = None
     for entry, after in step.snapshots:
         found = resumed.get(entry.version)
@@ -107,7 +109,7 @@ def unserved_days_come_back(step: Step) -> None:
                 assert given.minor + sum(map(bool, due)) >= worth.minor, (
                     f"{entry.id} gives {given} back for days that were paid with {worth}"
                 )
-            gone += _paid_for_no_more(entry, before, after, paid)
+            gone += _paid_for_no_more(entry, before, after, paid, favours)
             if _refund_of(entry, before) is not None:
                 back = _given_back(entry, before, after)
             _costs_no_more(entry, back)
@@ -163,14 +165,14 @@ def _given_back(entry: Entry, before: Subscription, after: Subscription) -> Mone
 
 
 def _paid_for_no_more(
-    entry: Entry, before: Subscription, after: Subscription, paid: Iterable[Paid]
+    entry: Entry, before: Subscription, after: Subscription, paid: Iterable[Paid], favours: Collection[str]
 ) -> Iterator[BillingPeriod]:
-    """What support gave back is not given back again; nor what is owed for money that had gone back before it failed:
-    other money pays for those days, or none."""
+    """What is owed for money that had gone back before it failed, all or a part, is not given back again: other money
+    pays for those days, or none."""
     match entry.command:
-        case Refund(reference=reference):
-            yield from (each.period for each in paid if each.reference == reference)
-        case FailPayment(reference=reference) if all(each.reference != reference for each in paid):
+        case FailPayment(reference=reference) if reference in favours or all(
+            each.reference != reference for each in paid
+        ):
             yield from (debt.period for debt in without(after.arrears, before.arrears))
         case _:
             pass
@@ -197,7 +199,7 @@ def _still_paid(
         case FailPayment(reference=reference) if entry.event == "failed":
             return tuple(_without(paid, lambda each: each.reference == reference))
         case Refund(reference=reference):
-            return tuple(_without(paid, lambda each: each.reference == reference))
+            return _less_a_favour(paid, reference, refunds_asked([entry]).total())
         case ReportInvoice(paid=False):
             owed = {debt.period for debt in without(after.arrears, before.arrears)}
             return tuple(_without(paid, lambda each: each.invoiced and each.period in owed))
@@ -210,8 +212,20 @@ def _still_paid(
         if not _goes_on(resumed):
             return ()
         running = (each for each in paid if each.period.end > resumed.on)
-        return tuple(each.from_now_on(resumed.on, policy) if unserved else each for each in running)
+        return tuple(each.without(resumed.begun, resumed.on, policy) if unserved else each for each in running)
     return tuple(paid) if unserved is None else ()
+
+
+def _less_a_favour(paid: Iterable[Paid], reference: str, gift: int) -> tuple[Paid, ...]:
+    """What was a gift after all is paid for no more, the latest days first; never what credit paid."""
+    left: list[Paid] = []
+    for each in reversed(tuple(paid)):
+        if each.reference == reference:
+            part = min(gift, each.amount.minor - minor(each.credit))
+            gift -= part
+            each = attrs.evolve(each, amount=each.amount - Money(part, each.amount.currency))
+        left.append(each)
+    return tuple(reversed(left))
 
 
 def _without(paid: Iterable[Paid], gone: Callable[[Paid], bool]) -> Iterator[Paid]:
