@@ -12,6 +12,7 @@ from tests.machine.tables import begun
 from subscription_lifecycle import (
     ACTIVE,
     CANCELLED,
+    CUSTOMER,
     DISABLED,
     EXPIRED,
     PAST_DUE,
@@ -47,7 +48,7 @@ def counting(counts: Counter[str]) -> Lifecycle:
 
 
 def standing_in(state: State) -> Subscription:
-    causes = (PROVIDER,) if state == DISABLED else ()
+    causes = {DISABLED: (PROVIDER,), CANCELLED: (CUSTOMER,)}.get(state, ())
     return begun.changed({"state": state, "causes": causes, "interrupted": ACTIVE if causes else None})
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-import pytest
 from tests.domain.test_pause import in_march
 from tests.domain.world import CARD, SUPPORT, M, World, euros
 
@@ -98,12 +97,11 @@ def test_an_effect_moves_no_debt_and_no_date_of_a_decline() -> None:
     assert world.sub.attempted_on is not None
 
 
-@pytest.mark.parametrize("rule", ["keep", "advance"])
-def test_days_are_given_back_by_a_paid_resumption_alone(rule: Any) -> None:
+def test_days_are_given_back_by_a_paid_resumption_alone() -> None:
     """What a decline leaves is the same with the effect and without: its days, debts and dates are its own."""
 
     def resumed(lifecycle: Lifecycle) -> Subscription:
-        world = in_march(until="2024-04-10", resume=rule, served_unpaid="owed", pause_credit=True)
+        world = in_march(until="2024-04-10", resume="keep", served_unpaid="owed", pause_credit=True)
         world.use(lifecycle.with_policies(world.subs.lifecycle.policies))
         world.declining(1)
         world.at("2024-04-10")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from subscription_lifecycle.errors import DefinitionError
 from subscription_lifecycle.machine.dispatch import trigger
 from subscription_lifecycle.machine.guard import Guard
-from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, Target, Transition, nothing
+from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Target, Transition, nothing
 from subscription_lifecycle.model.command import REGISTRY, Command, is_ours, qualified
 from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.model.state import Cause, State
@@ -117,7 +117,7 @@ def _names(definition: Definition) -> Iterator[str]:
 def _rows(definition: Definition) -> Iterator[str]:
     for row in definition.rows:
         for state in row.source:
-            if state.final:
+            if state.final and row.target is not SAME_STATE:
                 yield f"{row.id}: {state} is final; no row may leave it."
         if row.due is not None and row.charges and row.declined is None:
             yield f"{row.id}: a row that the clock takes and that charges must say where a decline leads (declined=)."

@@ -16,7 +16,7 @@ from subscription_lifecycle.model.policy import ResumeRule
 from subscription_lifecycle.model.schedule import BillingPeriod, BillingSchedule
 from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.standard.causes import PAUSE
-from subscription_lifecycle.standard.commands import Reactivate
+from subscription_lifecycle.standard.commands import Correct, Reactivate
 from subscription_lifecycle.standard.states import ACTIVE, PAST_DUE, SCHEDULED, TRIALING
 
 __all__ = [
@@ -24,6 +24,8 @@ __all__ = [
     "advanced_or_restarted",
     "after_the_pause",
     "begins_anew",
+    "corrected",
+    "corrected_term",
     "count_what_was_served",
     "cycles_after",
     "extended",
@@ -151,6 +153,12 @@ def after_the_pause(context: AnyCommand) -> BillingDates:
     return unchanged(context) if today < date else advanced(context)
 
 
+def corrected(context: Context[Correct]) -> BillingDates:
+    """The next billing date that the command names; days up to it are given."""
+    subscription = context.subscription
+    return BillingDates(subscription.schedule, context.command.next_billing_date or subscription.next_billing_date)
+
+
 def owed_after_all(context: AnyCommand) -> tuple[BillingPeriod, ...]:
     """The served periods that policy `served_unpaid` bills: the last ones, and no more than the plan has left."""
     subscription, served = context.subscription, context.dates.served_unpaid
@@ -260,6 +268,16 @@ def term_after_the_pause(context: AnyCommand) -> tuple[date, date]:
     elif end <= subscription.term_end:
         return same(context)
     return (today, today) if end == today else _term_from(context, today)
+
+
+def corrected_term(context: Context[Correct]) -> tuple[date, date]:
+    """The end that the command names; without a commitment the term ends with what is billed."""
+    subscription, command = context.subscription, context.command
+    if command.term_end is not None:
+        return subscription.term_start, command.term_end
+    if subscription.plan.term is None and command.next_billing_date is not None:
+        return subscription.term_start, max(subscription.term_end, command.next_billing_date)
+    return same(context)
 
 
 def trial_term(context: AnyCommand) -> tuple[date, date]:

@@ -21,7 +21,7 @@ from subscription_lifecycle.standard.billing_dates import (
     has_periods_left,
 )
 from subscription_lifecycle.standard.causes import PAUSE, PROVIDER
-from subscription_lifecycle.standard.commands import Cancel, Pause, PauseAsScheduled
+from subscription_lifecycle.standard.commands import Cancel, Correct, Pause, PauseAsScheduled
 from subscription_lifecycle.standard.states import (
     ACTIVE,
     CANCELLED,
@@ -232,6 +232,14 @@ def _last_period(context: AnyCommand) -> date | None:
     """The end of the plan's last period, once that one was billed."""
     cycles = context.subscription.plan.cycles
     return None if cycles is None or cycles_after(context) < cycles else context.dates.next_billing_date
+
+
+def corrected_deadline(context: Context[Correct]) -> date | None:
+    """The day that the command names; else, in ACTIVE, the end of service as the corrected dates have it."""
+    if context.command.until is not None:
+        return context.command.until
+    moved = context.command.next_billing_date is not None or context.command.term_end is not None
+    return end_of_service(context) if moved and context.target == ACTIVE else context.subscription.until
 
 
 def deadline_if_settled(context: AnyCommand) -> date | None:

@@ -372,6 +372,7 @@ def _without(subscription: Subscription, gone: Callable[[Settlement], bool]) -> 
 
 
 def correct(context: Context[Correct]) -> Changes:
-    """What the command names, and nothing else."""
+    """Credit and metadata become what the command names."""
     asked = attrs.asdict(context.command, recurse=False)
-    return {name: value for name, value in asked.items() if name != "reason" and value is not None}
+    dates = ("reason", "next_billing_date", "term_end", "until")
+    return {name: value for name, value in asked.items() if name not in dates and value is not None}

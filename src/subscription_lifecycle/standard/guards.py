@@ -106,7 +106,10 @@ def is_reported(context: AnyCommand) -> bool:
     reads_command=True,
 )
 def payment_method_is_given(context: Paying) -> bool:
-    return context.command.payment_method is not None
+    """Wherever something is or will be charged; what is free asks nobody for a card."""
+    subscription = context.subscription
+    free = not subscription.price and not subscription.arrears
+    return free or context.command.payment_method is not None
 
 
 @guard(
@@ -293,11 +296,28 @@ def corrected_date_is_billable(context: Context[Correct]) -> bool:
 
 @guard(
     "correct.term",
-    "The term must end on or after its start and the next billing date.",
-    remedy="Choose a later date.",
+    "A commitment ends on a date of the schedule, on or after the next billing date; without one, service is billed to "
+    "the next billing date and no further.",
+    remedy="Choose such a date, or correct the next billing date.",
     reads_command=True,
 )
 def corrected_term_is_possible(context: Context[Correct]) -> bool:
-    asked, subscription = context.command.term_end, context.subscription
-    billed_until = context.command.next_billing_date or subscription.next_billing_date
-    return asked is None or asked >= max(subscription.term_start, billed_until)
+    subscription, command = context.subscription, context.command
+    billed_until = command.next_billing_date or subscription.next_billing_date
+    if subscription.plan.term is None:
+        return command.term_end in (None, billed_until)
+    end = command.term_end or subscription.term_end
+    if command.term_end is None and command.next_billing_date is None:
+        return True
+    return subscription.schedule.is_date(end) and end >= max(subscription.term_start, billed_until)
+
+
+@guard(
+    "correct.credit",
+    "Credit cannot be less than nothing, and is in the currency of the plan.",
+    remedy="Choose zero or more.",
+    reads_command=True,
+)
+def corrected_credit_is_possible(context: Context[Correct]) -> bool:
+    asked = context.command.credit
+    return asked is None or (asked.currency == context.subscription.currency and asked.minor >= 0)

@@ -22,6 +22,8 @@ from subscription_lifecycle.machine.transition import (
     Transition,
 )
 from subscription_lifecycle.standard.billing_dates import (
+    corrected,
+    corrected_term,
     new_term,
     next_period,
     next_term_when_over,
@@ -65,6 +67,7 @@ from subscription_lifecycle.standard.due_dates import (
     billing_date,
     billing_date_within_retries,
     cancelled_window,
+    corrected_deadline,
     date_of_cancellation,
     deadline,
     deadline_it_had,
@@ -110,6 +113,7 @@ from subscription_lifecycle.standard.groups import (
 )
 from subscription_lifecycle.standard.guards import (
     cancellation_is_within_the_term,
+    corrected_credit_is_possible,
     corrected_date_is_billable,
     corrected_term_is_possible,
     is_due,
@@ -243,7 +247,9 @@ BLOCK = (
 
 RECORD = (
     Transition(Correct, LIVING, SAME_STATE,
-               guards=[may_support, corrected_date_is_billable, corrected_term_is_possible], effects=[correct]),
+               guards=[may_support, corrected_date_is_billable, corrected_term_is_possible,
+                       corrected_credit_is_possible],
+               billing_date=corrected, commitment=corrected_term, until=corrected_deadline, effects=[correct]),
 )
 
 NOTICES = (
