@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from subscription_lifecycle.machine.definition import Definition
     from subscription_lifecycle.machine.lifecycle import Lifecycle
 
-_FIELDS = frozenset(field.name for field in attrs.fields(Subscription)) - {"id", "customer", "version", "recorded_at"}
-_FIELDS -= {"state", "causes", "since"}
+_KEPT = frozenset(("id", "customer", "version", "recorded_at", "state", "causes", "since"))
+"""What no effect may change."""
+_FIELDS = frozenset(field.name for field in attrs.fields(Subscription)) - _KEPT
 
 
 def causes_after(lifecycle: Definition, row: Transition[Any], causes: tuple[Cause, ...]) -> tuple[Cause, ...]:
