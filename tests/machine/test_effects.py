@@ -11,14 +11,18 @@ from subscription_lifecycle import (
     ACTIVE,
     PAST_DUE,
     PAUSED,
+    SAME_STATE,
     STANDARD,
+    Command,
     Context,
     Correct,
+    DefinitionError,
     Lifecycle,
     Policy,
     Renew,
     RetryPayment,
     Subscription,
+    Transition,
 )
 from subscription_lifecycle.standard.commands import ResumeAsScheduled
 
@@ -110,3 +114,63 @@ def test_days_are_given_back_by_a_paid_resumption_alone() -> None:
         return attrs.evolve(world.sub, recorded_at=None)
 
     assert resumed(STANDARD) == resumed(STANDARD.replace(ResumeAsScheduled, PAUSED, effects=[]))
+
+
+@attrs.frozen
+class Gift(Command):
+    """Something for nothing."""
+
+
+def five(context: Context[Any]) -> Mapping[str, Any]:
+    return {"credit": euros(5)}
+
+
+def seven(context: Context[Any]) -> Mapping[str, Any]:
+    return {"credit": euros(7)}
+
+
+def gifts(*effects: Any, **columns: Any) -> Lifecycle:
+    return STANDARD.extend(Transition(Gift, ACTIVE, SAME_STATE, effects=effects, **columns), name="gifts")
+
+
+def giving(lifecycle: Lifecycle) -> World:
+    world = World(lifecycle=lifecycle)
+    world.start(M, CARD)
+    return world
+
+
+def test_two_effects_that_change_one_field_are_named_with_it_and_their_row() -> None:
+    world = giving(gifts(five, seven))
+    before = world.record()
+    with pytest.raises(DefinitionError, match="gift: active: the effects five and seven both change credit"):
+        world.do(Gift())
+    assert world.record() == before
+
+
+def test_one_that_is_listed_twice_is_told_when_the_table_is_made() -> None:
+    with pytest.raises(DefinitionError, match="gift: active: the effect five is listed 2 times"):
+        gifts(five, five)
+
+
+@pytest.mark.parametrize("field", ["state", "causes", "since", "version", "id", "customer", "recorded_at", "nonsense"])
+def test_what_the_machine_keeps_no_effect_changes(field: str) -> None:
+    with pytest.raises(DefinitionError, match=f"the effect <lambda> changes {field}, which no effect may"):
+        giving(gifts(lambda context: {field: getattr(context.subscription, field, None)})).do(Gift())
+
+
+@pytest.mark.parametrize(
+    ("field", "column", "rule"),
+    [
+        ("next_billing_date", "billing_date", lambda context: context.dates),
+        ("schedule", "billing_date", lambda context: context.dates),
+        ("term_end", "commitment", lambda context: context.term),
+        ("until", "until", lambda context: context.today),
+    ],
+)
+def test_what_a_column_of_the_row_says_no_effect_changes(field: str, column: str, rule: Any) -> None:
+    def meddle(context: Context[Any]) -> Mapping[str, Any]:
+        return {field: getattr(context.subscription, field)}
+
+    giving(gifts(meddle)).done(Gift())
+    with pytest.raises(DefinitionError, match=f"the effect meddle changes {field}, which {column}= says"):
+        giving(gifts(meddle, **{column: rule})).do(Gift())

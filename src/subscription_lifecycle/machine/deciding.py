@@ -14,8 +14,8 @@ import attrs
 
 from subscription_lifecycle.errors import DefinitionError
 from subscription_lifecycle.machine.decision import Decision
-from subscription_lifecycle.machine.guard import Context, asked
-from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition
+from subscription_lifecycle.machine.guard import Context, asked, named
+from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition, same, unchanged
 from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.charge import NO_CHARGE, Charge, Debt, Reminder, Settlement, without
 from subscription_lifecycle.model.money import Money
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from subscription_lifecycle.machine.definition import Definition
     from subscription_lifecycle.machine.lifecycle import Lifecycle
 
-_FIELDS = frozenset(field.name for field in attrs.fields(Subscription)) - {"id", "customer", "version"}
+_KEPT = frozenset(("id", "customer", "version", "recorded_at", "state", "causes", "since"))
+"""What no effect may change."""
+_FIELDS = frozenset(field.name for field in attrs.fields(Subscription)) - _KEPT
 
 
 def causes_after(lifecycle: Definition, row: Transition[Any], causes: tuple[Cause, ...]) -> tuple[Cause, ...]:
@@ -174,9 +176,30 @@ def _if_paid(row: Transition[Any], context: Context[Any], causes: tuple[Cause, .
 def _effects(row: Transition[Any], context: Context[Any]) -> dict[str, Any]:
     """What the row's effects change."""
     changes: dict[str, Any] = {}
+    by: dict[str, str] = {}
     for effect in row.effects:
-        changes |= _checked(asked("effect", effect, context), row)
+        found, name = asked("effect", effect, context), named(effect)
+        for field in found:
+            if field not in _FIELDS:
+                raise DefinitionError((f"{row.id}: the effect {name} changes {field}, which no effect may.",))
+            if field in by:
+                twice = f"the effects {by[field]} and {name} both change {field}, and only the last would count"
+                raise DefinitionError((f"{row.id}: {twice}.",))
+            column = _column_of(row, field)
+            if column is not None:
+                raise DefinitionError((f"{row.id}: the effect {name} changes {field}, which {column}= says.",))
+            by[field] = name
+        changes |= found
     return changes
+
+
+def _column_of(row: Transition[Any], field: str) -> str | None:
+    """The column of the row that says what the field becomes."""
+    if field in ("schedule", "next_billing_date") and row.billing_date is not unchanged:
+        return "billing_date"
+    if field in ("term_start", "term_end") and row.commitment is not same:
+        return "commitment"
+    return "until" if field == "until" and row.until is not None else None
 
 
 def _effects_if_owed(row: Transition[Any], context: Context[Any]) -> dict[str, Any]:
@@ -202,13 +225,6 @@ def _paid_through(before: Subscription, charge: Charge, today: date, *, all_sett
         # Later periods may have been paid before the debt was made.
         paid_until += [paid.period.end for paid in before.settlements if paid.refunded_from is None]
     return max(paid_until)
-
-
-def _checked(changes: Mapping[str, Any], row: Transition[Any]) -> Mapping[str, Any]:
-    if not changes.keys() <= _FIELDS:
-        unknown = ", ".join(sorted(changes.keys() - _FIELDS))
-        raise DefinitionError((f"{row.id}: an effect changes {unknown}, which no effect may.",))
-    return changes
 
 
 def _if_declined(

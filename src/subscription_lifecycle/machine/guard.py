@@ -159,6 +159,11 @@ def _of(context: Context[Any]) -> BillingDates:
     return BillingDates(context.subscription.schedule, context.subscription.next_billing_date)
 
 
+def named(rule: Callable[..., Any]) -> str:
+    """What a rule is called where it is told of."""
+    return str(getattr(rule, "__name__", None) or repr(rule))
+
+
 A = TypeVar("A")
 
 
@@ -167,8 +172,7 @@ def asked(what: str, rule: Callable[[Context[Any]], A], context: Context[Any]) -
     try:
         return rule(context)
     except Exception as error:
-        name = getattr(rule, "__name__", repr(rule))
-        told = f"{context.row.id}: the {what} {name} cannot answer"
+        told = f"{context.row.id}: the {what} {named(rule)} cannot answer"
         if isinstance(error, AssertionError):
             raise DefinitionError((f"{told}: {error or 'an assertion of it failed'}.",)) from error
         if not isinstance(error, ReadsCommand):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from subscription_lifecycle.errors import DefinitionError
 from subscription_lifecycle.machine.dispatch import trigger
-from subscription_lifecycle.machine.guard import Guard
+from subscription_lifecycle.machine.guard import Guard, named
 from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Target, Transition, nothing
 from subscription_lifecycle.model.command import REGISTRY, Command, is_ours, qualified
 from subscription_lifecycle.model.policy import Policy
@@ -127,6 +128,10 @@ def _rows(definition: Definition) -> Iterator[str]:
             yield f"{row.id}: declined_until without declined."
         if nothing in row.charge and len(row.charge) > 1:
             yield f"{row.id}: nothing and something are charged at once."
+        for effect, times in Counter(map(id, row.effects)).items():
+            if times > 1:
+                name = next(named(found) for found in row.effects if id(found) == effect)
+                yield f"{row.id}: the effect {name} is listed {times} times, and only the last would count."
         if row.target is INTERRUPTED_STATE and not definition.interruptible:
             yield f"{row.id}: leads back to the interrupted state, but no row interrupts one (adds=)."
 
