@@ -128,9 +128,11 @@ def _charge(row: Transition[Any], context: Context[Any]) -> Charge:
     subscription = context.subscription
     if not charge.lines or (subscription.credit is None and charge.credits is None):
         return charge
-    zero = Money.zero(subscription.currency)
-    available = (subscription.credit or zero) + (charge.credits or zero)
-    used = min(available, charge.due(subscription.currency))
+    zero, due = Money.zero(subscription.currency), charge.due(subscription.currency)
+    used = min(subscription.credit or zero, due)
+    # What a charge gives pays for what it buys; what was owed is paid as it would have been before.
+    bought = sum((line.amount for line in charge.lines if line.purpose != "arrears"), zero)
+    used = used + min(charge.credits or zero, bought, due - used)
     return attrs.evolve(charge, credit_used=used) if used.minor > 0 else charge
 
 
@@ -256,7 +258,12 @@ def _settlements(charge: Charge, context: Context[Any], *, invoiced: bool) -> tu
         period = context.dates.moved_along(context.subscription, line.period)
         if period.end > context.today or context.subscription.causes:
             again = line.purpose == "recharge" or (debt is not None and debt.buys == "again")
-            found.append(Settlement(period, line.amount, None, invoiced, part or None, again))
+            paid = Settlement(period, line.amount, None, invoiced, part or None, again)
+            lost = context.dates.lost if debt is not None else None
+            if lost is None or period.end <= lost[0]:
+                found.append(paid)
+            elif lost[1] < period.end:
+                found.append(paid.without(*lost, context.policy.rounding))
     return tuple(found)
 
 

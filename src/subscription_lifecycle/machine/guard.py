@@ -35,6 +35,9 @@ class BillingDates:
     served_unpaid: tuple[BillingPeriod, ...] = ()
     moved: timedelta = timedelta()
     """By how much the running period moved with the date, if one ran."""
+    lost: tuple[date, date] | None = None
+    """From which day until which what is paid late pays for no days that may go back: they are credit already, or
+    were given up."""
 
     def moved_along(self, before: Subscription, period: BillingPeriod) -> BillingPeriod:
         """Where a period is now; one that was over before stays."""
