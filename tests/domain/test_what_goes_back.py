@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import pytest
 from tests.domain.test_money_that_moves_again import charged_back, given_back, last_reference
@@ -337,3 +339,30 @@ def test_days_that_became_credit_are_not_bought_again_with_the_debt_for_them() -
     # The credit of 6.45 paid a part of the debt.
     assert (world.refunded, world.sub.credit) == ([euros("13.55")], None)
     nothing_is_kept(world)
+
+
+@pytest.mark.parametrize("rule", ["keep", "restart"])
+@pytest.mark.parametrize("when", ["2024-01-21", "2024-02-11"])
+@pytest.mark.parametrize("credit", [None, euros(3)])
+def test_a_debt_that_a_resume_collects_counts_as_paid_before_it(rule: Any, when: str, credit: Money | None) -> None:
+    ends = []
+    for before in (True, False):
+        world = World(lifecycle=policy(resume=rule, pause_credit=True))
+        world.start(M, CARD)
+        january = last_reference(world)
+        world.at("2024-01-11")
+        world.done(Pause())
+        charged_back(world, january)
+        if credit is not None:
+            world.done(Correct(credit=credit), by=SUPPORT)
+        world.at(when)
+        if before:
+            world.done(PayArrears(CARD))
+        world.done(Resume(CARD))
+        taken = sum((capture.amount for capture in world.gateway.captures), euros(0))
+        nothing_is_kept(world)
+        resumed = (taken, world.sub.credit, world.sub.paid_through, world.sub.next_billing_date)
+        world.done(Cancel("now", "full"), by=SUPPORT)
+        nothing_is_kept(world)
+        ends.append((resumed, sum(world.refunded, world.sub.credit or euros(0))))
+    assert ends[0] == ends[1]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
+import pytest
 from tests.domain.test_pause import in_march
 from tests.domain.world import CARD, SUPPORT, M, World, euros
 

@@ -281,7 +281,12 @@ def _settlements(charge: Charge, context: Context[Any], *, invoiced: bool) -> tu
         period = context.dates.moved_along(context.subscription, line.period)
         if period.end > context.today or context.subscription.causes:
             again = line.purpose == "recharge" or (debt is not None and debt.buys == "again")
-            found.append(Settlement(period, line.amount, None, invoiced, part or None, again))
+            paid = Settlement(period, line.amount, None, invoiced, part or None, again)
+            lost = context.dates.lost if debt is not None else None
+            if lost is None or period.end <= lost[0]:
+                found.append(paid)
+            elif lost[1] < period.end:
+                found.append(paid.without(*lost, context.policy.rounding))
     return tuple(found)
 
 

@@ -39,6 +39,9 @@ class BillingDates:
     served_unpaid: tuple[BillingPeriod, ...] = ()
     moved: timedelta = timedelta()
     """By how much the running period moved with the date, if one ran."""
+    lost: tuple[date, date] | None = None
+    """From which day until which what is paid late pays for no days that may go back: they are credit already, or
+    were given up."""
 
     def moved_along(self, before: Subscription, period: BillingPeriod) -> BillingPeriod:
         """Where a period is now; one that was over before stays."""
@@ -116,9 +119,11 @@ class Context(Generic[C_co]):
             found = found + asked("charge rule", rule, before)
         if not found.lines or (subscription.credit is None and found.credits is None):
             return found
-        zero = Money.zero(subscription.currency)
-        available = (subscription.credit or zero) + (found.credits or zero)
-        used = min(available, found.due(subscription.currency))
+        zero, due = Money.zero(subscription.currency), found.due(subscription.currency)
+        used = min(subscription.credit or zero, due)
+        # What a charge gives pays for what it buys; what was owed is paid as it would have been before.
+        bought = sum((line.amount for line in found.lines if line.purpose != "arrears"), zero)
+        used = used + min(found.credits or zero, bought, due - used)
         return attrs.evolve(found, credit_used=used) if used.minor > 0 else found
 
     def _before(self, **asked_before: Any) -> Context[C_co]:

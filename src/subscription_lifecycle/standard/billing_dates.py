@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, timedelta
 
+import attrs
+
 from subscription_lifecycle.machine.guard import BillingDates, Context
 from subscription_lifecycle.machine.transition import same, unchanged
 from subscription_lifecycle.model.calendar import local_day
@@ -137,20 +139,44 @@ def trial_extended(context: AnyCommand) -> BillingDates:
 
 def after_the_pause(context: AnyCommand) -> BillingDates:
     """As policy `resume` says. What ended meanwhile, with recurring billing off, is over today."""
-    subscription, rule, days = context.subscription, resume_rule(context), paused_days(context)
-    schedule, date, today = subscription.schedule, subscription.next_billing_date, context.today
+    days, old = timedelta(days=paused_days(context)), context.subscription.next_billing_date
     if not days:
         return unchanged(context)
-    if rule == "move":
-        by = timedelta(days=days)
-        running = first_day_without_service(context) < date
-        return BillingDates(schedule.restarted(date + by), date + by, moved=by if running else timedelta())
+    if resume_rule(context) == "move":
+        running = first_day_without_service(context) < old
+        schedule = context.subscription.schedule.restarted(old + days)
+        return BillingDates(schedule, old + days, moved=days if running else timedelta())
+    return attrs.evolve(_dates_that_stay(context), lost=_days_lost(context))
+
+
+def _dates_that_stay(context: AnyCommand) -> BillingDates:
+    subscription, today = context.subscription, context.today
+    begins_today = BillingDates(subscription.schedule.restarted(today), today)
+    ahead = today < subscription.next_billing_date
     if not goes_on_billing(subscription):
-        return unchanged(context) if today < date else BillingDates(schedule.restarted(today), today)
-    if rule == "restart":
-        by_clock = context.row.due is not None
-        return BillingDates(schedule.restarted(today), today) if by_clock else restarted(context)
-    return unchanged(context) if today < date else advanced(context)
+        return unchanged(context) if ahead else begins_today
+    if resume_rule(context) == "restart":
+        return restarted(context) if context.row.due is None else begins_today
+    return unchanged(context) if ahead else advanced(context)
+
+
+def _days_lost(context: AnyCommand) -> tuple[date, date] | None:
+    """Those that become credit; all from the pause on, where the period that was paid for does not go on."""
+    if not kept_ahead(context):
+        return first_day_without_service(context), date.max
+    return (first_day_without_service(context), context.today) if days_become_credit(context) else None
+
+
+def kept_ahead(context: AnyCommand) -> bool:
+    """The period that was paid for goes on."""
+    subscription = context.subscription
+    restarts = resume_rule(context) == "restart" and goes_on_billing(subscription) and paused_days(context)
+    return not restarts and context.today < subscription.next_billing_date
+
+
+def days_become_credit(context: AnyCommand) -> bool:
+    """Policy says so, or its dates would move if the calendar's could."""
+    return context.policy.pause_credit or context.policy.resume == "move"
 
 
 def corrected(context: Context[Correct]) -> BillingDates:

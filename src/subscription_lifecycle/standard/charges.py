@@ -14,8 +14,9 @@ from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.schedule import BillingPeriod
 from subscription_lifecycle.standard.billing_dates import (
     begins_anew,
+    days_become_credit,
     first_day_without_service,
-    goes_on_billing,
+    kept_ahead,
     owed_after_all,
     paused_days,
     resume_rule,
@@ -161,14 +162,19 @@ def _without_unserved(context: AnyCommand, charge: Charge) -> Charge:
 
 
 def price_of_resuming(context: AnyCommand) -> Charge:
-    """The period that is bought, if one is; paid days that the pause took become credit where they do not move."""
+    """The period that is bought, if one is; paid days that the pause took become credit where they do not move.
+
+    What is owed and collected with it counts as paid.
+    """
     charge = one_period(context)
     if resume_rule(context) == "move" or not days_become_credit(context) or not paused_days(context):
         return charge
     begun, until = first_day_without_service(context), context.today if kept_ahead(context) else date.max
+    collected = arrears(context).settles if arrears in context.row.charge else ()
+    owed = (Settlement(debt.period, debt.amount) for debt in collected if debt.buys != "nothing")
     lost = [
         (paid, (min(until, paid.period.end) - max(begun, paid.period.start)).days)
-        for paid in paid_from(context, begun)
+        for paid in (*paid_from(context, begun), *owed)
         if paid.refunded is None
     ]
     parts = [by_days(context, paid.amount, days, paid.period.days) for paid, days in lost if days > 0]
@@ -193,18 +199,6 @@ def first_day_unserved(context: AnyCommand) -> date:
     """The first day of a pause whose days are given back; else today."""
     given_back = resume_rule(context) == "move" or days_become_credit(context)
     return first_day_without_service(context) if given_back else context.today
-
-
-def days_become_credit(context: AnyCommand) -> bool:
-    """Policy says so, or its dates would move if the calendar's could."""
-    return context.policy.pause_credit or context.policy.resume == "move"
-
-
-def kept_ahead(context: AnyCommand) -> bool:
-    """The period that was paid for goes on."""
-    subscription = context.subscription
-    restarts = resume_rule(context) == "restart" and goes_on_billing(subscription) and paused_days(context)
-    return not restarts and context.today < subscription.next_billing_date
 
 
 def unserved_days(context: AnyCommand) -> Charge:

@@ -16,13 +16,17 @@ from subscription_lifecycle.model.mapping import frozen_mapping
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.schedule import BillingPeriod
 from subscription_lifecycle.model.subscription import LastPause, ScheduledCancellation, ScheduledPause, Subscription
-from subscription_lifecycle.standard.billing_dates import first_day_without_service, paused_days, resume_rule
+from subscription_lifecycle.standard.billing_dates import (
+    days_become_credit,
+    first_day_without_service,
+    kept_ahead,
+    paused_days,
+    resume_rule,
+)
 from subscription_lifecycle.standard.causes import PAUSE
 from subscription_lifecycle.standard.charges import (
     by_days,
-    days_become_credit,
     first_day_unserved,
-    kept_ahead,
     paid_by,
     paid_from,
     price_of,

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import attrs
 
 from subscription_lifecycle.model.calendar import local_day
-from subscription_lifecycle.model.charge import Settlement, without
+from subscription_lifecycle.model.charge import ChargeLine, Settlement, without
 from subscription_lifecycle.model.command import Command, FailPayment
 from subscription_lifecycle.model.entry import Entry
 from subscription_lifecycle.model.money import Money
@@ -100,6 +100,9 @@ def unserved_days_come_back(step: Step) -> None:
         found = resumed.get(entry.version)
         if before is not None:
             policy = step.lifecycle.policy_of(before)
+            if isinstance(entry.command, Resume):
+                # As if it had been paid before.
+                paid += tuple(_paid_late(entry, after, gone))
             unserved = _unserved(entry, before, after, since, found, policy)
             if unserved is not None:
                 gone += [unserved.of(each) for each in paid]
@@ -114,7 +117,9 @@ def unserved_days_come_back(step: Step) -> None:
                 back = _given_back(entry, before, after)
             _costs_no_more(entry, back)
             paid = _still_paid(paid, entry, before, after, unserved, found, policy)
-        paid += tuple(_bought(entry, after, found, gone))
+        if not isinstance(entry.command, Resume):
+            paid += tuple(_paid_late(entry, after, gone))
+        paid += tuple(_bought(entry, after, found))
         since = {cause: since.get(cause, local_day(entry.effective_at, after.time_zone)) for cause in after.causes}
         before = after
 
@@ -237,12 +242,23 @@ def _without(paid: Iterable[Paid], gone: Callable[[Paid], bool]) -> Iterator[Pai
             yield attrs.evolve(each, amount=each.credit, reference=None)
 
 
-def _bought(
-    entry: Entry, after: Subscription, resumed: Resumed | None, gone: Iterable[BillingPeriod]
-) -> Iterator[Paid]:
-    """The days that an entry pays for; of an invoice's debts, somebody says that they were paid elsewhere."""
+def _paid_late(entry: Entry, after: Subscription, gone: Iterable[BillingPeriod]) -> Iterator[Paid]:
+    """The days that were owed and are paid for; of an invoice's debts, somebody says that they were paid elsewhere."""
     for debt in paid_elsewhere(entry):
         yield Paid(_before(debt.period, gone), debt.amount, invoiced=True)
+    for line, paid in _lines(entry, after):
+        if line.purpose == "arrears":
+            yield attrs.evolve(paid, period=_before(line.period, gone))
+
+
+def _bought(entry: Entry, after: Subscription, resumed: Resumed | None) -> Iterator[Paid]:
+    """The days that an entry buys and pays for."""
+    for line, paid in _lines(entry, after):
+        if line.purpose != "arrears":
+            yield paid if resumed is None else attrs.evolve(paid, period=resumed.along(line.period))
+
+
+def _lines(entry: Entry, after: Subscription) -> Iterator[tuple[ChargeLine, Paid]]:
     if entry.event != "applied" or entry.charge is None:
         return
     reference = None if entry.payment is None else entry.payment.reference
@@ -250,9 +266,7 @@ def _bought(
     for line in entry.charge.lines:
         credit = min(left, line.amount)
         left = left - credit
-        period = _before(line.period, gone) if line.purpose == "arrears" else line.period
-        period = period if resumed is None else resumed.along(period)
-        yield Paid(period, line.amount, reference, credit or None, bool(entry.invoice_lines))
+        yield line, Paid(line.period, line.amount, reference, credit or None, bool(entry.invoice_lines))
 
 
 def _before(period: BillingPeriod, gone: Iterable[BillingPeriod]) -> BillingPeriod:
