@@ -232,7 +232,7 @@ def test_what_went_back_is_charged_once_where_a_bank_takes_it_while_that_payment
 
 
 def test_a_bank_that_takes_back_what_paid_for_nothing_leaves_no_debt_to_collect() -> None:
-    world = World()
+    world = World(lifecycle=policy(disputed_method="ask"))
     world.start(M, CARD)
     world.declining(1)
     world.at("2024-02-01")

@@ -435,7 +435,7 @@ def test_declined_for_the_clock_it_is_a_debt() -> None:
 
 @pytest.mark.parametrize("by_clock", [True, False])
 def test_a_chargeback_meanwhile(by_clock: bool) -> None:
-    world = in_march(until="2024-05-10" if by_clock else None)
+    world = in_march(until="2024-05-10" if by_clock else None, disputed_method="ask")
     world.at("2024-03-25")
     world.subs.report_payment(world.gateway.captures[-1].reference, ChargedBack("dp_1"))
     assert (world.state, world.sub.owed) == (PAUSED, euros(20))

@@ -11,7 +11,14 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from subscription_lifecycle.engine.disputes import CHARGED_BACK, REVERSED, standing_against, told_of
+from subscription_lifecycle.engine.disputes import (
+    CHARGED_BACK,
+    REVERSED,
+    disputed,
+    standing_against,
+    told_of,
+    what_is_disputed,
+)
 from subscription_lifecycle.engine.effects import Capture, Flow, LookUp, Now, ReadHistory, VoidPayment
 from subscription_lifecycle.engine.late import came_late
 from subscription_lifecycle.engine.refunds import give_back
@@ -178,6 +185,9 @@ def conclude(
         assert entry.payment is not None
         ended_as = mismatched or attrs.evolve(entry.payment, captured=attempt.payment.captured)
         entry = attrs.evolve(entry, event=ended, changes=changes, payment=ended_as)
+    if isinstance(told, ChargedBack):
+        disputes = attrs.evolve(payment, code=CHARGED_BACK)
+        after, entry = disputed(after, entry, what_is_disputed(after, (), disputes))
     after, owing = _still_owing(lifecycle, attempt, snapshot, after, now)
     moved = entry.event == "applied" or (decision.declined is not None and not decision.declined.state.final)
     answer = Answer(

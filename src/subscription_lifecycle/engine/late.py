@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import attrs
 
+from subscription_lifecycle.engine.disputes import disputed
 from subscription_lifecycle.engine.effects import Flow
 from subscription_lifecycle.engine.refunds import give_back
 from subscription_lifecycle.engine.writing import record, save
@@ -17,10 +19,13 @@ from subscription_lifecycle.model.actor import SYSTEM
 from subscription_lifecycle.model.charge import RefundDue
 from subscription_lifecycle.model.command import SettlePayment
 from subscription_lifecycle.model.entry import Entry
+from subscription_lifecycle.model.mapping import frozen_mapping
 from subscription_lifecycle.model.money import Money
 from subscription_lifecycle.model.payment import Payment
 from subscription_lifecycle.model.subscription import Subscription
 from subscription_lifecycle.ports import Stored
+
+NOTHING: Mapping[str, Any] = frozen_mapping({})
 
 
 def came_late(
@@ -31,11 +36,13 @@ def came_late(
     *,
     amount: Money | None = None,
     refundable: bool = True,
+    also: Mapping[str, Any] = NOTHING,
 ) -> Flow[tuple[Subscription, tuple[Entry, ...]]]:
     """It is never kept silently: whole debts are paid, oldest first, by the table's row for it; the rest goes back.
 
     While another payment is open, which may be for the same debts, all of it goes back. `amount` is the part that is
-    the customer's, if not all; gateways know one refund of a payment: what is not `refundable` becomes credit.
+    the customer's, if not all; gateways know one refund of a payment: what is not `refundable` becomes credit. `also`
+    is what else changes.
     """
     before, amount = stored.subscription, amount or payment.captured or payment.amount
     command = SettlePayment(payment.reference, amount, refundable=refundable)
@@ -44,6 +51,7 @@ def came_late(
         changes: dict[str, Any] = {"refunds": (*before.refunds, RefundDue(payment.reference, amount, "came late"))}
         if not refundable:
             changes = {"credit": amount if before.credit is None else before.credit + amount}
+        changes |= also
         after, entry = record(lifecycle, before, "late", command, now, changes, payment, "settle payment", None)
         entries: tuple[Entry, ...] = (entry,)
     else:
@@ -55,7 +63,8 @@ def came_late(
             .settled(payment.reference)
             .begun(now, key=None, reference=payment.reference)
         )
-        entries = (*entries[:-1], attrs.evolve(entries[-1], payment=payment))
+        after, entry = disputed(after, entries[-1], also)
+        entries = (*entries[:-1], attrs.evolve(entry, payment=payment))
     yield from save(lifecycle, "late", before.version, after, entries, stored.attempt, (), now, payment.reference)
     after, refunded = yield from give_back(lifecycle, after, stored.attempt)
     return after, (*entries, *refunded)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import attrs
 
 from subscription_lifecycle.engine.capturing import Result, conclude
-from subscription_lifecycle.engine.disputes import CHARGED_BACK, REVERSED, heard, standing_against, told_of
+from subscription_lifecycle.engine.disputes import (
+    CHARGED_BACK,
+    REVERSED,
+    disputed,
+    heard,
+    standing_against,
+    told_of,
+    what_is_disputed,
+)
 from subscription_lifecycle.engine.effects import FindPayment, Flow, Now, ReadHistory
-from subscription_lifecycle.engine.late import came_late
+from subscription_lifecycle.engine.late import NOTHING, came_late
 from subscription_lifecycle.engine.refunds import failed_refund, was_refunded
 from subscription_lifecycle.engine.writing import loaded, not_before, record, save
 from subscription_lifecycle.errors import NotPossible, PaymentDeclined, UnknownPayment
@@ -55,8 +63,8 @@ def report(lifecycle: Lifecycle, reference: str, outcome: PaymentOutcome) -> Flo
     last = told[-1].payment
     assert last is not None
     now = not_before((yield Now()), stored.subscription)
-    disputed = isinstance(outcome, ChargedBack | ChargebackReversed)
-    payment = payment_after(outcome, last if disputed else attrs.evolve(last, captured=None))
+    of_a_dispute = isinstance(outcome, ChargedBack | ChargebackReversed)
+    payment = payment_after(outcome, last if of_a_dispute else attrs.evolve(last, captured=None))
     payment = attrs.evolve(payment, code=_code(outcome))
     under_way = any(debit.reference == reference for debit in stored.subscription.submitted)
     match outcome, "submitted" if under_way else last.status:
@@ -80,8 +88,8 @@ def report(lifecycle: Lifecycle, reference: str, outcome: PaymentOutcome) -> Flo
 
 def _while_open(lifecycle: Lifecycle, stored: Stored, attempt: Attempt, outcome: PaymentOutcome) -> Flow[Result]:
     id, reference = stored.subscription.id, attempt.reference
-    disputed = isinstance(outcome, ChargedBack | ChargebackReversed)
-    if disputed and attempt.payment.status == "mismatched":
+    of_a_dispute = isinstance(outcome, ChargedBack | ChargebackReversed)
+    if of_a_dispute and attempt.payment.status == "mismatched":
         history: Iterable[Entry] = yield ReadHistory(id)
         known = heard(told_of(history, reference))
         if known & {(_code(outcome), outcome.gateway_id), (REVERSED, outcome.gateway_id)}:
@@ -91,7 +99,7 @@ def _while_open(lifecycle: Lifecycle, stored: Stored, attempt: Attempt, outcome:
     except PaymentDeclined:
         stored = yield from loaded(id, None)
         result = Applied(stored.subscription, (), payment_after(outcome, attempt.payment))
-    if disputed:
+    if of_a_dispute:
         # Somebody else may have ended it meanwhile, who had not heard of that.
         history = yield ReadHistory(id)
         if (_code(outcome), outcome.gateway_id) not in heard(told_of(history, reference)):
@@ -144,25 +152,32 @@ def _disputed(
     assert last is not None
     if (payment.code, payment.gateway_id) in heard(told):
         return Applied(stored.subscription, (), last)
+    also = what_is_disputed(stored.subscription, history, payment)
     if payment.code == CHARGED_BACK and against == 0 and status in ("captured", "submitted"):
-        return (yield from _failed(lifecycle, stored, told, attrs.evolve(payment, status="declined"), now))
+        return (yield from _failed(lifecycle, stored, told, attrs.evolve(payment, status="declined"), now, also))
     here = attrs.evolve(payment, status="captured", at=now)
     if payment.code == REVERSED and against == 1:
-        return (yield from _came_back(lifecycle, stored, history, told, here, now))
+        return (yield from _came_back(lifecycle, stored, history, told, here, now, also))
     if payment.code == REVERSED and against <= 0 and status == "submitted" and last.status != "mismatched":
-        return (yield from _confirmed(lifecycle, stored, here, now))
+        return (yield from _confirmed(lifecycle, stored, here, now, also))
     if payment.code == REVERSED and against <= 0 and status not in ("captured", "submitted", "mismatched"):
-        return (yield from _came_after_all(lifecycle, stored, history, here, now))
-    return (yield from _noted(lifecycle, stored, "reversed", attrs.evolve(payment, status=last.status), now, {}))
+        return (yield from _came_after_all(lifecycle, stored, history, here, now, also=also))
+    return (yield from _noted(lifecycle, stored, "reversed", attrs.evolve(payment, status=last.status), now, also))
 
 
 def _came_back(
-    lifecycle: Lifecycle, stored: Stored, history: Iterable[Entry], told: list[Entry], here: Payment, now: datetime
+    lifecycle: Lifecycle,
+    stored: Stored,
+    history: Iterable[Entry],
+    told: list[Entry],
+    here: Payment,
+    now: datetime,
+    also: Mapping[str, Any],
 ) -> Flow[Result]:
     amount = _cost_the_customer(told, here)
     if amount:
-        return (yield from _came_after_all(lifecycle, stored, history, here, now, amount))
-    return (yield from _noted(lifecycle, stored, "reversed", here, now, {}))
+        return (yield from _came_after_all(lifecycle, stored, history, here, now, amount, also))
+    return (yield from _noted(lifecycle, stored, "reversed", here, now, also))
 
 
 def _came_after_all(
@@ -172,10 +187,11 @@ def _came_after_all(
     here: Payment,
     now: datetime,
     amount: Money | None = None,
+    also: Mapping[str, Any] = NOTHING,
 ) -> Flow[Applied]:
     under_way = any(due.reference == here.reference for due in stored.subscription.refunds)
     refundable = not under_way and not was_refunded(history, here.reference)
-    late = came_late(lifecycle, stored, here, now, amount=amount, refundable=refundable)
+    late = came_late(lifecycle, stored, here, now, amount=amount, refundable=refundable, also=also)
     return Applied(*(yield from late), here)
 
 
@@ -194,13 +210,16 @@ def _cost_the_customer(told: list[Entry], payment: Payment) -> Money:
     return sum([*made, *spared], Money.zero(payment.amount.currency))
 
 
-def _confirmed(lifecycle: Lifecycle, stored: Stored, payment: Payment, now: datetime) -> Flow[Result]:
+def _confirmed(
+    lifecycle: Lifecycle, stored: Stored, payment: Payment, now: datetime, also: Mapping[str, Any] = NOTHING
+) -> Flow[Result]:
     """A submitted debit has arrived: what it paid for stands already."""
     if payment.captured is not None:
         # Never taken for the right one: it stays under way until an operator has said what became of it.
         parked = attrs.evolve(payment, status="mismatched")
-        return (yield from _noted(lifecycle, stored, "mismatched", parked, now, {}))
-    return (yield from _noted(lifecycle, stored, "settled", payment, now, _no_longer_submitted(stored, payment)))
+        return (yield from _noted(lifecycle, stored, "mismatched", parked, now, also))
+    changes = {**_no_longer_submitted(stored, payment), **also}
+    return (yield from _noted(lifecycle, stored, "settled", payment, now, changes))
 
 
 def _no_longer_submitted(stored: Stored, payment: Payment) -> dict[str, Any]:
@@ -209,7 +228,7 @@ def _no_longer_submitted(stored: Stored, payment: Payment) -> dict[str, Any]:
 
 
 def _noted(
-    lifecycle: Lifecycle, stored: Stored, event: Event, payment: Payment, now: datetime, changes: dict[str, Any]
+    lifecycle: Lifecycle, stored: Stored, event: Event, payment: Payment, now: datetime, changes: Mapping[str, Any]
 ) -> Flow[Applied]:
     """It is on record, and leads to nothing by itself."""
     command = SettlePayment(payment.reference, payment.amount)
@@ -220,7 +239,14 @@ def _noted(
     return Applied(after, (entry,), payment)
 
 
-def _failed(lifecycle: Lifecycle, stored: Stored, told: list[Entry], payment: Payment, now: datetime) -> Flow[Result]:
+def _failed(
+    lifecycle: Lifecycle,
+    stored: Stored,
+    told: list[Entry],
+    payment: Payment,
+    now: datetime,
+    also: Mapping[str, Any] = NOTHING,
+) -> Flow[Result]:
     """Money that was counted on is not there: what it paid for is owed, by the table's row for it."""
     before = stored.subscription
     paid = [entry.charge.lines for entry in told if entry.charge is not None and entry.event == "applied"]
@@ -231,10 +257,13 @@ def _failed(lifecycle: Lifecycle, stored: Stored, told: list[Entry], payment: Pa
     if owing is None:
         left = _no_longer_submitted(stored, payment)
         left["refunds"] = tuple(due for due in before.refunds if due.reference != payment.reference)
+        left |= also
         after, entry = record(lifecycle, before, "failed", command, now, left, payment, "fail payment", None)
         entries = (entry,)
     else:
-        after, entries = owing
+        after, (*earlier, entry) = owing
+        after, entry = disputed(after, entry, also)
+        entries = (*earlier, entry)
     yield from save(lifecycle, "failed", before.version, after, entries, stored.attempt, (), now, payment.reference)
     return Applied(after, entries, payment)
 

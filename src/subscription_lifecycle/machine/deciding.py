@@ -16,6 +16,7 @@ from subscription_lifecycle.errors import DefinitionError
 from subscription_lifecycle.machine.decision import Decision
 from subscription_lifecycle.machine.guard import Context, asked, named
 from subscription_lifecycle.machine.transition import INTERRUPTED_STATE, SAME_STATE, Transition, same, unchanged
+from subscription_lifecycle.model.actor import SYSTEM
 from subscription_lifecycle.model.calendar import local_day
 from subscription_lifecycle.model.charge import NO_CHARGE, Charge, Debt, Reminder, Settlement, without
 from subscription_lifecycle.model.money import Money
@@ -72,7 +73,7 @@ def take(lifecycle: Lifecycle, row: Transition[Any], context: Context[Any]) -> D
     settled = _settled_state(row, target, subscription, charge)
     if settled is not target:
         context = context.leading_to(settled)
-    method = context.payment_method
+    method = None if _is_not_asked(row, context) else context.payment_method
     activation = context.policy.activation(method.kind) if method else "captured"
     collected: Literal["nothing", "capture", "invoice"] = "nothing"
     if charge.lines and charge.due(subscription.currency):
@@ -108,6 +109,14 @@ def take(lifecycle: Lifecycle, row: Transition[Any], context: Context[Any]) -> D
         timed=row.due is not None,
         reminders=_reminders(row, context, after, charge),
     )
+
+
+def _is_not_asked(row: Transition[Any], context: Context[Any]) -> bool:
+    """By the clock: a method while a payment by it is disputed, unless policy says so."""
+    method, policy = context.payment_method, context.policy
+    if method is None or row.due is None or context.by != SYSTEM or policy.disputed_method == "ask":
+        return False
+    return method == context.subscription.disputed_method
 
 
 def _settled_state(row: Transition[Any], target: State, subscription: Subscription, charge: Charge) -> State:
@@ -166,6 +175,10 @@ def _if_paid(row: Transition[Any], context: Context[Any], causes: tuple[Cause, .
     if before.settlements and not before.causes:
         # Of an interrupted period, what was not served may still go back.
         changes["settlements"] = tuple(paid for paid in before.settlements if paid.period.end > context.today)
+    method = context.payment_method
+    if method is not None and method == before.disputed_method and charge.lines and context.by != SYSTEM:
+        # A person paid with it.
+        changes["disputed_method"] = None
     if before.credit is not None or charge.credits is not None:
         zero = Money.zero(before.currency)
         credit = (before.credit or zero) + (charge.credits or zero) - (charge.credit_used or zero)

@@ -178,6 +178,9 @@ class Policy:
     """What a reactivation does with what is owed."""
     chargeback: Literal["owed", "disable"] = attrs.field(default="owed", validator=validation.one_of("owed", "disable"))
     """What a chargeback leads to: a debt that is collected like others, or the end of service for non-payment too."""
+    disputed_method: Literal["skip", "ask"] = attrs.field(default="skip", validator=validation.one_of("skip", "ask"))
+    """Whether the clock asks a method while a dispute of a payment by it is open or lost. With "skip" it does not until
+    the dispute is undone, or a person pays with it or chooses it again; a renewal counts as declined."""
     served_unpaid: Literal["free", "owed"] = attrs.field(default="free", validator=validation.one_of("free", "owed"))
     """Periods that had access in EXPIRED and were never billed."""
     rounding: Literal["last", "daily"] = attrs.field(default="last", validator=validation.one_of("last", "daily"))

@@ -91,7 +91,8 @@ class Subscription:
     `since` the instant it was entered. `arrears` are billed and unpaid, oldest first; `credit` is owed to the customer;
     `settlements` are paid and not over; `refunds` are on their way back, `submitted` debits on their way here.
     `cycles` counts the periods that were billed; `pause` is asked for and to come, `paused` the last one;
-    `declined_method` was declined for good; `noticed` says, by kind, for which day an announcement was last made.
+    `declined_method` was declined for good, a payment by `disputed_method` is disputed; `noticed` says, by kind, for
+    which day an announcement was last made.
     `metadata` is the caller's own. `recorded_at` is when the last entry was written.
 
     Raises InvalidValue, naming the field, for a value of the wrong type, an unknown zone, or mixed currencies.
@@ -126,6 +127,9 @@ class Subscription:
         default=None, validator=validation.optional(validation.a(PaymentMethod))
     )
     declined_method: PaymentMethod | None = attrs.field(
+        default=None, validator=validation.optional(validation.a(PaymentMethod))
+    )
+    disputed_method: PaymentMethod | None = attrs.field(
         default=None, validator=validation.optional(validation.a(PaymentMethod))
     )
     quantity: int = attrs.field(default=1, validator=validation.between(1, MOST_UNITS))

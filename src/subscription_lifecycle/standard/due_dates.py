@@ -113,12 +113,15 @@ def deadline(subscription: Subscription, policy: Policy) -> datetime | None:
 def next_retry(subscription: Subscription, policy: Policy) -> datetime | None:
     """The policy's next retry day, counted from the oldest debt.
 
-    None for what is paid by invoice, nor for a method that was declined for good, unless policy asks it again.
+    None for what is paid by invoice, nor for a method that was declined for good or whose payment is disputed, unless
+    policy asks it again.
     """
     oldest, method = oldest_debt(subscription), subscription.payment_method
     if oldest is None or (method is not None and policy.activation(method.kind) == "at_once"):
         return None
     if method is not None and method == subscription.declined_method and policy.after_hard_decline == "stop":
+        return None
+    if method is not None and method == subscription.disputed_method and policy.disputed_method == "skip":
         return None
     last = max(oldest, subscription.attempted_on or oldest)
     days = [day for count in policy.retry_after if (day := oldest + timedelta(days=count)) > last]

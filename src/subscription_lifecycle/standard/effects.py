@@ -52,7 +52,7 @@ Changes = Mapping[str, Any]
 
 def choose_payment_method(context: AnyCommand) -> Changes:
     """The method the command brings goes on file (S12, S19)."""
-    return {"payment_method": context.payment_method}
+    return {"payment_method": context.payment_method, "disputed_method": None}
 
 
 def retry_another_method(context: AnyCommand) -> Changes:
