@@ -32,6 +32,7 @@ from subscription_lifecycle import (
     PAST_DUE,
     PAUSE,
     PROVIDER,
+    WEEKLY,
     Access,
     BillingSchedule,
     Cancel,
@@ -43,10 +44,12 @@ from subscription_lifecycle import (
     Notify,
     Pause,
     PayArrears,
+    Plan,
     Policy,
     Reactivate,
     Resume,
     RetryPayment,
+    SetRecurringBilling,
 )
 from subscription_lifecycle.ports import ChargedBack
 from subscription_lifecycle.testing import laws
@@ -291,7 +294,7 @@ def test_the_ladder_counts_local_days(make_world: MakeWorld) -> None:
     assert world.sub.arrears[0].since == day("2024-03-31")
 
 
-def test_a_block_holds_the_ladder_and_lifting_it_tells_the_last_rung_only(make_world: MakeWorld) -> None:
+def test_a_block_holds_the_ladder_and_lifting_it_goes_on_where_it_stood(make_world: MakeWorld) -> None:
     steps = tuple(DunningStep(count, f"rung {count}") for count in range(1, 30))
     world = begun(make_world("2024-01-01", policy(dunning=steps, retry_after=(2,))))
     owing(world, "2024-03-04T12:00")
@@ -301,12 +304,12 @@ def test_a_block_holds_the_ladder_and_lifting_it_tells_the_last_rung_only(make_w
     world.done(Enable(), by=SUPPORT)
     world.swept()
     assert world.state == PAST_DUE
-    assert announced(world)[3:] == [("2024-03-25", "2024-03-25")]
+    assert announced(world)[3:] == []
     world.at("2024-03-26T12:00")
-    assert announced(world)[4:] == [("2024-03-26", "2024-03-26")]
+    assert announced(world)[3:] == [("2024-03-26", "2024-03-26")]
 
 
-def test_a_block_holds_the_retries_and_lifting_it_makes_one(make_world: MakeWorld) -> None:
+def test_a_block_holds_the_retries_and_lifting_it_goes_on_with_them(make_world: MakeWorld) -> None:
     world = begun(make_world("2024-01-01", policy(retry_after=(2, 5, 9, 27))))
     owing(world, "2024-03-04T12:00")
     world.done(Disable(PROVIDER), by=SUPPORT)
@@ -315,9 +318,77 @@ def test_a_block_holds_the_retries_and_lifting_it_makes_one(make_world: MakeWorl
     world.done(Enable(), by=SUPPORT)
     world.swept()
     asked_at = [entry.effective_at for entry in world.history if entry.event == "attempted"]
-    assert asked_at[3:] == [instant("2024-03-03"), instant("2024-03-25T12:00")], "not on a day when it was blocked"
-    world.at("2024-03-28")
-    assert asked(world)[-1] == "03-28"
+    assert asked_at[3:] == [instant("2024-03-03")], "not on a day when it was blocked"
+    world.at("2024-03-31")
+    assert asked(world)[-2:] == ["03-27", "03-31"], "21 days later than without the block"
+
+
+def test_a_block_longer_than_grace_leaves_the_days_that_were_left(make_world: MakeWorld) -> None:
+    """A card that pays is asked before service ends; one that does not has as many days as without the block."""
+    for pays in (True, False):
+        world = begun(make_world("2024-01-01", policy(retry_after=(7, 14))))
+        owing(world, "2024-03-03T12:00", times=1)
+        assert world.sub.until == day("2024-03-31")
+        world.done(Disable(PROVIDER), by=SUPPORT)
+        world.at("2024-05-03T12:00")
+        world.declining(0 if pays else 5)
+        world.done(Enable(), by=SUPPORT)
+        assert (world.state, world.sub.until) == (PAST_DUE, day("2024-05-31"))
+        world.at("2024-05-30")
+        assert asked(world)[2:3] == ["05-08"]
+        assert world.state == (ACTIVE if pays else PAST_DUE)
+        world.at("2024-05-31")
+        assert world.state == (ACTIVE if pays else DISABLED)
+
+
+def test_a_debt_that_came_to_be_during_a_block_falls_due_when_it_is_lifted(make_world: MakeWorld) -> None:
+    world = begun(make_world("2024-01-01", policy(retry_after=(7,), disputed_method="ask")))
+    world.done(Disable(PROVIDER), by=SUPPORT)
+    world.at("2024-02-17")
+    world.subs.report_payment(world.gateway.captures[-1].reference, ChargedBack("dp_1"))
+    world.at("2024-02-25")
+    world.done(Enable(), by=SUPPORT)
+    assert (world.state, world.sub.until) == (PAST_DUE, day("2024-03-26"))
+    assert [debt.since for debt in world.sub.arrears] == [day("2024-02-25")]
+
+
+# -- when service ends
+
+
+def test_the_end_that_is_shown_is_the_day_service_ends(make_world: MakeWorld) -> None:
+    """The end of the retries or the last day of service, whichever is first; also where nothing ends with the retries,
+    and where the last instalment is declined."""
+    for end in ("disable", "keep", "cancel"):
+        world = begun(make_world("2024-01-01", policy(when_retries_end=end, retry_after=())))
+        owing(world, "2024-03-10")
+        grace = world.sub.until
+        assert grace == (None if end == "keep" else day("2024-03-31"))
+        weekly = make_world("2024-01-01", policy(when_retries_end=end, retry_after=()))
+        weekly.start(Plan("weekly", euros(7), WEEKLY))
+        weekly.at("2024-01-07")
+        weekly.declining(5)
+        weekly.at("2024-01-09")
+        for off in (SetRecurringBilling(False), Cancel("term_end")):
+            shown = weekly.done(off).subscription.until
+            assert shown == day("2024-01-15")
+            again = weekly.done(SetRecurringBilling(True)).subscription.until
+            assert again == (None if end == "keep" else day("2024-02-07"))
+        weekly.done(SetRecurringBilling(False))
+        weekly.at("2024-01-14")
+        assert weekly.state == PAST_DUE
+        weekly.at("2024-01-15")
+        assert weekly.state != PAST_DUE
+
+
+def test_the_last_instalment_that_is_declined_ends_with_the_term(make_world: MakeWorld) -> None:
+    world = make_world("2024-01-01", policy(retry_after=(), retry_days=60))
+    world.start(Plan("two", euros(7), MONTHLY, cycles=2))
+    world.at("2024-01-31")
+    world.declining(5)
+    world.at("2024-02-01")
+    assert (world.state, world.sub.until) == (PAST_DUE, day("2024-03-01"))
+    world.at("2024-03-01")
+    assert world.state == DISABLED
 
 
 def test_a_second_debt_is_told_anew(make_world: MakeWorld) -> None:

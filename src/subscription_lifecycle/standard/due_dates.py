@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
+import attrs
+
 from subscription_lifecycle.machine.guard import Context
 from subscription_lifecycle.model.calendar import days_after, local_day, start_of_day
+from subscription_lifecycle.model.charge import Debt
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.policy import Policy
 from subscription_lifecycle.model.subscription import Subscription
@@ -208,12 +211,21 @@ def cancelled_window(context: AnyCommand) -> date | None:
 
 
 def retries(context: AnyCommand) -> date | None:
-    """The days of retries, from the oldest debt; none where they end nothing."""
+    """The days of retries, from the oldest debt; the last day of service, if that is first."""
+    kept = context.subscription.until if context.subscription.state == PAST_DUE else None
+    return _no_later_than_service(context, kept or _retries_from(context, oldest_debt(context.subscription)))
+
+
+def _retries_from(context: AnyCommand, oldest: date | None) -> date | None:
+    """Where they end, counted from that debt, or from today; None where they end nothing."""
     if context.policy.when_retries_end == "keep":
         return None
-    kept = context.subscription.until if context.subscription.state == PAST_DUE else None
-    oldest = oldest_debt(context.subscription) or context.today
-    return kept or min(oldest, context.today) + timedelta(days=context.policy.retry_days)
+    return min(oldest or context.today, context.today) + timedelta(days=context.policy.retry_days)
+
+
+def _no_later_than_service(context: AnyCommand, end: date | None) -> date | None:
+    ends = [day for day in (end, end_of_service(context)) if day is not None]
+    return min(ends, default=None)
 
 
 def end_of_service(context: AnyCommand) -> date | None:
@@ -222,13 +234,22 @@ def end_of_service(context: AnyCommand) -> date | None:
 
 
 def end_of_service_now(context: AnyCommand) -> date | None:
-    """As recurring billing goes off; another state's deadline stays."""
-    return _last_day(context) if context.target == ACTIVE else context.subscription.until
+    """As recurring billing goes off; another state's deadline stays, past due no later than the end of service."""
+    until = context.subscription.until
+    if context.target == PAST_DUE:
+        return min(_last_day(context), until or date.max)
+    return _last_day(context) if context.target == ACTIVE else until
 
 
 def no_end_of_service(context: AnyCommand) -> date | None:
-    """As recurring billing goes on, the end of the plan's last period if it runs; another state's deadline stays."""
-    return _last_period(context) if context.target == ACTIVE else context.subscription.until
+    """As recurring billing goes on, the end of the plan's last period if it runs; past due, the end of the retries
+    again; another state's deadline stays."""
+    until = context.subscription.until
+    if context.target == PAST_DUE:
+        end = _retries_from(context, oldest_debt(context.subscription))
+        ends = [day for day in (end and max(end, until or end), _last_period(context)) if day is not None]
+        return min(ends, default=None)
+    return _last_period(context) if context.target == ACTIVE else until
 
 
 def _last_period(context: AnyCommand) -> date | None:
@@ -281,10 +302,8 @@ def resume_date(context: AnyCommand) -> date:
 
 
 def retries_after_the_pause(context: AnyCommand) -> date | None:
-    """The days of retries, from today: while it was paused nobody was asked to pay. None where they end nothing."""
-    if context.policy.when_retries_end == "keep":
-        return None
-    return context.today + timedelta(days=context.policy.retry_days)
+    """The days of retries, from today: while it was paused nobody was asked to pay."""
+    return _no_later_than_service(context, _retries_from(context, context.today))
 
 
 def extended_trial(context: AnyCommand) -> date:
@@ -301,7 +320,11 @@ def deadline_it_had(context: AnyCommand) -> date | None:
         case state if state == ACTIVE:
             return end_of_service(context)
         case state if state == PAST_DUE:
-            return held or (retries_after_the_pause(context) if subscription.state == PAUSED else retries(context))
+            if subscription.state == PAUSED:
+                return held or retries_after_the_pause(context)
+            blocked = days_of_the_block(context)
+            oldest = oldest_debt(subscription.changed({"arrears": owed_since_later(context, blocked)}))
+            return _no_later_than_service(context, held + blocked if held else _retries_from(context, oldest))
         case state if state == PAUSED:
             return max(held or resume_date(context), context.today)
         case state if state in (TRIALING, SCHEDULED):
@@ -314,6 +337,25 @@ def deadline_it_had(context: AnyCommand) -> date | None:
             return held if held is not None and held > context.today else disabled_window(context)
         case _:
             return subscription.until
+
+
+def days_of_the_block(context: AnyCommand) -> timedelta:
+    """The local days for which the provider's block held dunning, as it is lifted."""
+    since = context.subscription.since
+    return context.today - local_day(since or context.at, context.subscription.time_zone)
+
+
+def owed_since_later(context: AnyCommand, blocked: timedelta) -> tuple[Debt, ...]:
+    """Nobody was asked for them while the block stood: they fall due as many days later, and not behind today."""
+    subscription = context.subscription
+    return tuple(
+        attrs.evolve(
+            debt,
+            period=context.dates.moved_along(subscription, debt.period),
+            since=min(debt.since + blocked, context.today),
+        )
+        for debt in subscription.arrears
+    )
 
 
 def another_block_stands(context: AnyCommand) -> bool:

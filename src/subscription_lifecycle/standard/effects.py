@@ -41,7 +41,7 @@ from subscription_lifecycle.standard.commands import (
     SetRecurringBilling,
 )
 from subscription_lifecycle.standard.debts import owed_again
-from subscription_lifecycle.standard.due_dates import another_block_stands
+from subscription_lifecycle.standard.due_dates import another_block_stands, days_of_the_block, owed_since_later
 from subscription_lifecycle.standard.limits import first_day_of_pause
 from subscription_lifecycle.standard.notices import what_is_to_come
 from subscription_lifecycle.standard.states import ACTIVE, PAST_DUE, PAUSED
@@ -281,8 +281,19 @@ def hold_the_clock(context: AnyCommand) -> Changes:
 
 
 def release_the_clock(context: AnyCommand) -> Changes:
-    """The last block is lifted."""
-    return {} if another_block_stands(context) else {"held_until": None}
+    """The last block is lifted; dunning goes on where it stood: debts, the last try and the ladder move by its days."""
+    if another_block_stands(context):
+        return {}
+    subscription, changes = context.subscription, dict[str, Any]({"held_until": None})
+    blocked = days_of_the_block(context)
+    if context.target != PAST_DUE or not blocked:
+        return changes
+    changes["arrears"] = owed_since_later(context, blocked)
+    if subscription.attempted_on is not None:
+        changes["attempted_on"] = min(subscription.attempted_on + blocked, context.today)
+    if (told := subscription.noticed.get("dunning")) is not None:
+        changes["noticed"] = frozen_mapping({**subscription.noticed, "dunning": told + blocked})
+    return changes
 
 
 def owe_the_period(context: AnyCommand) -> Changes:
