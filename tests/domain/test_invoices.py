@@ -7,10 +7,12 @@ from tests.domain.world import BANK, CARD, INVOICE, SUPPORT, M, World, Y, day, e
 
 from subscription_lifecycle import (
     ACTIVE,
+    DELETED,
     DISABLED,
     NON_PAYMENT,
     PAST_DUE,
     Cancel,
+    Delete,
     PayArrears,
     Reactivate,
     SetRecurringBilling,
@@ -100,6 +102,20 @@ def test_each_subscription_on_the_invoice_owes_its_own_lines(payer: World) -> No
     unpaid(payer, "R-1")
     assert payer.sub.owed == euros(20)
     assert payer.subs.get("other").owed == euros(365)
+
+
+@pytest.mark.parametrize("gone", ["sub", "other"])
+def test_a_deleted_subscription_on_the_invoice_keeps_no_report_from_the_others(payer: World, gone: str) -> None:
+    payer.start(M, INVOICE, id="other")
+    payer.take_lines("R-1")
+    payer.done(Delete(), id=gone)
+    (living,) = {"sub", "other"} - {gone}
+    results = payer.subs.report_invoice("R-1", paid=False, by=SUPPORT, idempotency_key=payer.key())
+    assert {result.subscription.id for result in results} == {"sub", "other"}
+    assert (payer.subs.get(living).state, payer.subs.get(living).owed) == (PAST_DUE, euros(20))
+    paid(payer, "R-1")
+    assert (payer.subs.get(living).state, payer.subs.get(living).owed) == (ACTIVE, euros(0))
+    assert payer.subs.get(gone).state == DELETED
 
 
 def test_nothing_is_retried_by_invoice_and_service_ends(payer: World) -> None:

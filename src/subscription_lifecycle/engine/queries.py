@@ -17,7 +17,13 @@ from subscription_lifecycle.engine.effects import (
 )
 from subscription_lifecycle.engine.flow import execute
 from subscription_lifecycle.engine.writing import facts_for, loaded
-from subscription_lifecycle.errors import AlreadyExists, InvalidValue, PaymentInProgress, UnknownSubscription
+from subscription_lifecycle.errors import (
+    AlreadyExists,
+    InvalidValue,
+    PaymentInProgress,
+    Refused,
+    UnknownSubscription,
+)
 from subscription_lifecycle.machine.decision import Applied, Decision
 from subscription_lifecycle.machine.guard import Refusal
 from subscription_lifecycle.machine.lifecycle import Action, Lifecycle
@@ -158,15 +164,23 @@ def take_invoice_lines(customer: str, invoice: str) -> Flow[tuple[InvoiceLine, .
 def report_invoice(
     lifecycle: Lifecycle, invoice: str, paid: bool, *, by: Actor, key: str, gateway: bool
 ) -> Flow[tuple[Result, ...]]:
-    """One command for each subscription with a line on it; a second "unpaid" in a row changes nothing."""
+    """One command for each subscription with a line on it, whatever the others answer; the first refusal is raised when
+    all have heard of it. A second "unpaid" in a row changes nothing, nor does anything where service ended for good."""
     lines: Iterable[InvoiceLine] = yield ReadInvoice(validation.named("invoice", invoice))
     results: list[Result] = []
+    refused: Refused | PaymentInProgress | None = None
     for id in dict.fromkeys(line.subscription for line in lines):
         command = ReportInvoice(invoice, paid, tuple(line for line in lines if line.subscription == id))
-        if not paid and (yield from _is_known_unpaid(id, invoice, key)):
-            results.append(Applied((yield from get(lifecycle, id)), ()))
-        else:
+        snapshot = yield from get(lifecycle, id)
+        if snapshot.state.final or (not paid and (yield from _is_known_unpaid(id, invoice, key))):
+            results.append(Applied(snapshot, ()))
+            continue
+        try:
             results.append((yield from execute(lifecycle, id, command, by=by, key=key, agreed=None, gateway=gateway)))
+        except (Refused, PaymentInProgress) as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
     return tuple(results)
 
 
