@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+import attrs
+
 from subscription_lifecycle.engine.capturing import Result
 from subscription_lifecycle.engine.effects import (
     FindSubscriptions,
@@ -175,6 +177,8 @@ def report_invoice(
         if snapshot.state.final or (not paid and (yield from _is_known_unpaid(id, invoice, key))):
             results.append(Applied(snapshot, ()))
             continue
+        if paid:
+            command = yield from _restoring(lifecycle, snapshot, command, by, key)
         try:
             results.append((yield from execute(lifecycle, id, command, by=by, key=key, agreed=None, gateway=gateway)))
         except (Refused, PaymentInProgress) as error:
@@ -182,6 +186,18 @@ def report_invoice(
     if refused is not None:
         raise refused
     return tuple(results)
+
+
+def _restoring(
+    lifecycle: Lifecycle, snapshot: Subscription, command: ReportInvoice, by: Actor, key: str
+) -> Flow[ReportInvoice]:
+    """As it was told by that key; else so that service comes back, where a row leads there."""
+    for entry in (yield from history(snapshot.id)):
+        if entry.key == key and isinstance(entry.command, ReportInvoice):
+            return entry.command
+    restoring = attrs.evolve(command, restores=True)
+    now = yield Now()
+    return command if lifecycle.explain(snapshot, restoring, by=by, at=now) else restoring
 
 
 def _is_known_unpaid(id: str, invoice: str, key: str) -> Flow[bool]:
