@@ -210,6 +210,28 @@ def test_a_second_report_of_what_was_paid_by_card_makes_no_second_debt(payer: Wo
     assert (payer.state, payer.sub.owed) == (ACTIVE, euros(0))
 
 
+def test_a_mistaken_paid_that_is_corrected_makes_what_a_card_paid_no_debt_again(payer: World) -> None:
+    payer.take_lines("R-1")
+    unpaid(payer, "R-1")
+    payer.done(PayArrears(CARD))
+    paid(payer, "R-1")
+    before = payer.sub
+    paid(payer, "R-1")
+    assert (payer.sub.credit, payer.sub.settlements) == (before.credit, before.settlements)
+    unpaid(payer, "R-1")
+    assert (payer.state, payer.sub.owed) == (ACTIVE, euros(0))
+
+
+def test_a_mistaken_paid_that_is_corrected_makes_the_debt_again_that_it_had_settled(payer: World) -> None:
+    payer.take_lines("R-1")
+    unpaid(payer, "R-1")
+    for _ in range(2):
+        paid(payer, "R-1")
+        assert (payer.state, payer.sub.owed) == (ACTIVE, euros(0))
+        unpaid(payer, "R-1")
+        assert (payer.state, payer.sub.owed) == (PAST_DUE, euros(20))
+
+
 def test_invoice_is_offered_where_policy_allows_it() -> None:
     world = World("2024-01-01", policy(invoice=False))
     world.start(M, CARD, off="2024-01-10")

@@ -31,7 +31,7 @@ from subscription_lifecycle.machine.guard import Refusal
 from subscription_lifecycle.machine.lifecycle import Action, Lifecycle
 from subscription_lifecycle.model import validation
 from subscription_lifecycle.model.actor import Actor
-from subscription_lifecycle.model.charge import InvoiceLine
+from subscription_lifecycle.model.charge import InvoiceLine, without
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.entry import Entry, fold
 from subscription_lifecycle.model.state import Access, State
@@ -174,7 +174,9 @@ def report_invoice(
     for id in dict.fromkeys(line.subscription for line in lines):
         command = ReportInvoice(invoice, paid, tuple(line for line in lines if line.subscription == id))
         snapshot = yield from get(lifecycle, id)
-        if snapshot.state.final or (not paid and (yield from _is_known_unpaid(id, invoice, key))):
+        if not paid and not snapshot.state.final:
+            command = attrs.evolve(command, lines=(yield from _not_owed_yet(id, command, key)))
+        if snapshot.state.final or (not paid and not command.lines):
             results.append(Applied(snapshot, ()))
             continue
         if paid:
@@ -200,14 +202,25 @@ def _restoring(
     return command if lifecycle.explain(snapshot, restoring, by=by, at=now) else restoring
 
 
-def _is_known_unpaid(id: str, invoice: str, key: str) -> Flow[bool]:
-    """Whether the last word on it was unpaid: its debts were made then, and may have been paid since."""
-    told = [
-        (entry.command, entry.key)
-        for entry in (yield from history(id))
-        if isinstance(entry.command, ReportInvoice) and entry.command.invoice == invoice
-    ]
-    return bool(told) and told[-1][1] != key and not told[-1][0].paid
+def _not_owed_yet(id: str, command: ReportInvoice, key: str) -> Flow[tuple[InvoiceLine, ...]]:
+    """The lines that are debts if it is unpaid. A line is owed once: until a report says that its debt was paid; where
+    it was paid otherwise, a report has nothing to say of it."""
+    owed: list[InvoiceLine] = []
+    for entry in (yield from history(id)):
+        told = entry.command
+        if not isinstance(told, ReportInvoice) or told.invoice != command.invoice:
+            continue
+        if entry.key == key:
+            return told.lines
+        if not told.paid:
+            owed += [line for line in told.lines if line not in owed]
+            continue
+        before, after = entry.changes.get("arrears", ((), ()))
+        for debt in without(before or (), after):
+            # A pause may have moved the debt's period since.
+            found = sorted(owed, key=lambda line: (line.period != debt.period, line.amount != debt.amount))
+            owed = [line for line in owed if line != found[0]] if found else owed
+    return tuple(line for line in command.lines if line not in owed)
 
 
 # -- what callers pass
