@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+import attrs
+
 from subscription_lifecycle.engine.capturing import Result
 from subscription_lifecycle.engine.effects import (
     FindSubscriptions,
@@ -17,13 +19,19 @@ from subscription_lifecycle.engine.effects import (
 )
 from subscription_lifecycle.engine.flow import execute
 from subscription_lifecycle.engine.writing import facts_for, loaded
-from subscription_lifecycle.errors import AlreadyExists, InvalidValue, PaymentInProgress, UnknownSubscription
+from subscription_lifecycle.errors import (
+    AlreadyExists,
+    InvalidValue,
+    PaymentInProgress,
+    Refused,
+    UnknownSubscription,
+)
 from subscription_lifecycle.machine.decision import Applied, Decision
 from subscription_lifecycle.machine.guard import Refusal
 from subscription_lifecycle.machine.lifecycle import Action, Lifecycle
 from subscription_lifecycle.model import validation
 from subscription_lifecycle.model.actor import Actor
-from subscription_lifecycle.model.charge import InvoiceLine
+from subscription_lifecycle.model.charge import InvoiceLine, without
 from subscription_lifecycle.model.command import Command
 from subscription_lifecycle.model.entry import Entry, fold
 from subscription_lifecycle.model.state import Access, State
@@ -158,26 +166,61 @@ def take_invoice_lines(customer: str, invoice: str) -> Flow[tuple[InvoiceLine, .
 def report_invoice(
     lifecycle: Lifecycle, invoice: str, paid: bool, *, by: Actor, key: str, gateway: bool
 ) -> Flow[tuple[Result, ...]]:
-    """One command for each subscription with a line on it; a second "unpaid" in a row changes nothing."""
+    """One command for each subscription with a line on it, whatever the others answer; the first refusal is raised when
+    all have heard of it. A second "unpaid" in a row changes nothing."""
     lines: Iterable[InvoiceLine] = yield ReadInvoice(validation.named("invoice", invoice))
     results: list[Result] = []
+    refused: Refused | PaymentInProgress | None = None
     for id in dict.fromkeys(line.subscription for line in lines):
         command = ReportInvoice(invoice, paid, tuple(line for line in lines if line.subscription == id))
-        if not paid and (yield from _is_known_unpaid(id, invoice, key)):
-            results.append(Applied((yield from get(lifecycle, id)), ()))
-        else:
+        snapshot = yield from get(lifecycle, id)
+        if not paid:
+            command = attrs.evolve(command, lines=(yield from _not_owed_yet(id, command, key)))
+        if not paid and not command.lines:
+            results.append(Applied(snapshot, ()))
+            continue
+        if paid:
+            command = yield from _restoring(lifecycle, snapshot, command, by, key)
+        try:
             results.append((yield from execute(lifecycle, id, command, by=by, key=key, agreed=None, gateway=gateway)))
+        except (Refused, PaymentInProgress) as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
     return tuple(results)
 
 
-def _is_known_unpaid(id: str, invoice: str, key: str) -> Flow[bool]:
-    """Whether the last word on it was unpaid: its debts were made then, and may have been paid since."""
-    told = [
-        (entry.command, entry.key)
-        for entry in (yield from history(id))
-        if isinstance(entry.command, ReportInvoice) and entry.command.invoice == invoice
-    ]
-    return bool(told) and told[-1][1] != key and not told[-1][0].paid
+def _restoring(
+    lifecycle: Lifecycle, snapshot: Subscription, command: ReportInvoice, by: Actor, key: str
+) -> Flow[ReportInvoice]:
+    """As it was told by that key; else so that service comes back, where a row leads there."""
+    for entry in (yield from history(snapshot.id)):
+        if entry.key == key and isinstance(entry.command, ReportInvoice):
+            return entry.command
+    restoring = attrs.evolve(command, restores=True)
+    now = yield Now()
+    return command if lifecycle.explain(snapshot, restoring, by=by, at=now) else restoring
+
+
+def _not_owed_yet(id: str, command: ReportInvoice, key: str) -> Flow[tuple[InvoiceLine, ...]]:
+    """The lines that are debts if it is unpaid. A line is owed once: until a report says that its debt was paid; where
+    it was paid otherwise, a report has nothing to say of it."""
+    owed: list[InvoiceLine] = []
+    for entry in (yield from history(id)):
+        told = entry.command
+        if not isinstance(told, ReportInvoice) or told.invoice != command.invoice:
+            continue
+        if entry.key == key:
+            return told.lines
+        if not told.paid:
+            owed += [line for line in told.lines if line not in owed]
+            continue
+        before, after = entry.changes.get("arrears", ((), ()))
+        for debt in without(before or (), after):
+            # A pause may have moved the debt's period since.
+            found = sorted(owed, key=lambda line: (line.period != debt.period, line.amount != debt.amount))
+            owed = [line for line in owed if line != found[0]] if found else owed
+    return tuple(line for line in command.lines if line not in owed)
 
 
 # -- what callers pass

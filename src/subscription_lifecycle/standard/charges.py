@@ -33,6 +33,7 @@ __all__ = [
     "nothing",
     "one_period",
     "owed_after_hold",
+    "period_on_an_invoice",
     "price_of_resuming",
     "recharge",
     "recharge_after_hold",
@@ -62,6 +63,13 @@ def one_period(context: AnyCommand) -> Charge:
     """The period that is billed (S22), and with policy `served_unpaid="owed"` the earlier ones that had access."""
     periods = (*owed_after_all(context), *([] if context.dates.billed is None else [context.dates.billed]))
     return Charge(tuple(ChargeLine("period", price_of(context, period), period) for period in periods))
+
+
+def period_on_an_invoice(context: AnyCommand) -> Charge:
+    """The period that is billed, where an invoice asks for it; else nothing is asked for yet."""
+    method = context.payment_method
+    by_invoice = method is not None and context.policy.activation(method.kind) == "at_once"
+    return one_period(context) if by_invoice else NO_CHARGE
 
 
 def rest_of_period(context: AnyCommand) -> Charge:

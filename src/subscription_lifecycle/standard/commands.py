@@ -373,19 +373,25 @@ class ChangePaymentMethod(Command):
 
 @attrs.frozen
 class ReportInvoice(Command):
-    """Say of one of the host's invoices whether it was paid; `lines` are this subscription's own on it."""
+    """Say of one of the host's invoices whether it was paid; `lines` are this subscription's own on it.
+
+    `restores`: nothing else is owed, and service that ended for it comes back.
+    """
 
     invoice: str = attrs.field(validator=validation.name)
     paid: bool = attrs.field(validator=validation.a(bool))
     lines: tuple[InvoiceLine, ...] = attrs.field(default=(), validator=validation.tuple_of(InvoiceLine))
+    restores: bool = attrs.field(default=False, validator=validation.a(bool))
 
     @property
     def case(self) -> Hashable:
-        return "paid" if self.paid else "unpaid"
+        if not self.paid:
+            return "unpaid"
+        return "restores" if self.restores else "paid"
 
     @classmethod
     def of_case(cls, case: Hashable) -> Self:
-        return cls("invoice", case == "paid")
+        return cls("invoice", case != "unpaid", restores=case == "restores")
 
 
 @attrs.frozen(kw_only=True)

@@ -86,6 +86,7 @@ from subscription_lifecycle.standard.guards import (
     recurring_billing_is_on,
     refund_is_not_more_than_was_paid,
     something_is_owed,
+    the_invoice_is_all_that_is_owed,
 )
 from subscription_lifecycle.standard.states import (
     ACTIVE,
@@ -140,6 +141,13 @@ COLLECTION = (
     Transition(ReportInvoice, (ACTIVE, PAST_DUE, PAUSED, EXPIRED, CANCELLED, DISABLED, DELETED), SAME_STATE,
                case="paid", guards=[may_support], charge=invoice_paid, until=deadline_if_settled,
                effects=[settle_the_invoice]),
+    Transition(ReportInvoice, DISABLED, ACTIVE, cause=NON_PAYMENT, date="ahead", case="restores",
+               guards=[may_support, something_is_owed, the_invoice_is_all_that_is_owed, nothing_is_left_to_buy],
+               charge=invoice_paid, until=end_of_service, effects=[settle_the_invoice], assumed="as paying by hand"),
+    Transition(ReportInvoice, DISABLED, ACTIVE, cause=NON_PAYMENT, date="passed", case="restores",
+               guards=[may_support, something_is_owed, the_invoice_is_all_that_is_owed, recurring_billing_is_on],
+               charge=invoice_paid, billing_date=renews_today, commitment=term_from_today, until=end_of_service,
+               effects=[settle_the_invoice], assumed="the next renewal runs today"),
     Transition(FailPayment, ACTIVE, PAST_DUE, case="owes", guards=[is_reported], until=retries,
                effects=[owe_what_was_paid]),
     Transition(FailPayment, PAST_DUE, PAST_DUE, case="owes", guards=[is_reported], effects=[owe_what_was_paid]),

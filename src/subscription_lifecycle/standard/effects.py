@@ -29,6 +29,7 @@ from subscription_lifecycle.standard.charges import (
     first_day_unserved,
     paid_by,
     paid_from,
+    period_on_an_invoice,
     price_of,
 )
 from subscription_lifecycle.standard.commands import (
@@ -297,8 +298,11 @@ def release_the_clock(context: AnyCommand) -> Changes:
 
 
 def owe_the_period(context: AnyCommand) -> Changes:
-    """The period joins the arrears; nothing is captured for it alone."""
+    """The period joins the arrears; nothing is captured for it alone. One that is put on an invoice is no debt yet, and
+    what was owed before it still is."""
     billed = context.dates.billed
+    if period_on_an_invoice(context).lines:
+        return {"paid_through": context.subscription.paid_through}
     assert billed is not None, "only a row that bills a period can owe it"
     debt = Debt(billed, price_of(context, billed), context.today)
     return {"arrears": (*context.subscription.arrears, debt)}

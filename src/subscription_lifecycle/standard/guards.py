@@ -20,6 +20,7 @@ from subscription_lifecycle.standard.commands import (
     PayArrears,
     Reactivate,
     Refund,
+    ReportInvoice,
     Resume,
     Start,
 )
@@ -185,6 +186,16 @@ def something_is_owed(context: AnyCommand) -> bool:
 )
 def recurring_billing_is_on(context: AnyCommand) -> bool:
     return context.subscription.recurring_billing
+
+
+@guard(
+    "arrears.others",
+    "Something else is owed too.",
+    remedy="Have all of it paid.",
+    reads_command=True,
+)
+def the_invoice_is_all_that_is_owed(context: Context[ReportInvoice]) -> bool:
+    return all(debt.invoice == context.command.invoice for debt in context.subscription.arrears)
 
 
 @guard(

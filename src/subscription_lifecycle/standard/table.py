@@ -42,6 +42,7 @@ from subscription_lifecycle.standard.causes import (
 )
 from subscription_lifecycle.standard.charges import (
     one_period,
+    period_on_an_invoice,
     unserved_days,
 )
 from subscription_lifecycle.standard.claims import (
@@ -197,7 +198,8 @@ RENEWAL = (
                declined=PAST_DUE, declined_until=retries, billing_date=next_period, commitment=next_term_when_over,
                until=end_of_service),
     Transition(Renew, PAST_DUE, PAST_DUE, date="passed", guards=[is_due], due=billing_date_within_retries,
-               billing_date=next_period, commitment=next_term_when_over, effects=[owe_the_period]),
+               charge=period_on_an_invoice, declined=PAST_DUE, billing_date=next_period,
+               commitment=next_term_when_over, effects=[owe_the_period]),
     Transition(Renew, TRIALING, ACTIVE, date="passed", guards=[is_due], due=end_of_trial, charge=one_period,
                declined=PAST_DUE, declined_until=retries, billing_date=next_period, commitment=new_term,
                until=end_of_service),
