@@ -92,7 +92,7 @@ def test_an_answer_that_was_lost_is_told_like_every_later_one(world: MakeWorld) 
 def test_a_debt_that_comes_while_service_is_interrupted_is_dunned_when_it_returns(
     world: MakeWorld, interrupts: Command
 ) -> None:
-    subs = world()
+    subs = world(lifecycle=STANDARD.with_policies(Policy(disputed_method="ask")))
     at(subs, "2024-01-10T00:00Z")
     do(subs, interrupts, "stop", SUPPORT)
     subs.report_payment(subs.gateway.captures[0].reference, ChargedBack("ch"))

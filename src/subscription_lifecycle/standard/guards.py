@@ -325,10 +325,9 @@ def corrected_term_is_possible(context: Context[Correct]) -> bool:
 
 @guard(
     "correct.credit",
-    "Credit cannot be less than nothing, and is in the currency of the plan.",
+    "Credit cannot be less than nothing.",
     remedy="Choose zero or more.",
     reads_command=True,
 )
 def corrected_credit_is_possible(context: Context[Correct]) -> bool:
-    asked = context.command.credit
-    return asked is None or (asked.currency == context.subscription.currency and asked.minor >= 0)
+    return context.command.credit is None or context.command.credit.minor >= 0
