@@ -142,6 +142,11 @@ class Settlement:
     refundable: bool = True
 
     @property
+    def was_written_off(self) -> bool:
+        """Nothing was paid for it, and its days to come were let go of. A period that cost nothing was not."""
+        return not self.amount and bool(self.refunded)
+
+    @property
     def by_payment(self) -> Money:
         """The part that credit did not pay."""
         return self.amount if self.from_credit is None else self.amount - self.from_credit

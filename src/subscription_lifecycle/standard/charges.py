@@ -133,7 +133,7 @@ def recharge(context: AnyCommand) -> Charge:
         amount = by_days(context, paid.refunded, (paid.period.end - start).days, refunded)
         # Nothing was paid for what was written off: it is bought for the first time.
         key: tuple[Purpose, BillingPeriod] = (
-            "recharge" if paid.amount or paid.recharged else "period",
+            "period" if paid.was_written_off and not paid.recharged else "recharge",
             BillingPeriod(start, paid.period.end),
         )
         parts[key] = parts.get(key, Money.zero(amount.currency)) + amount
