@@ -287,6 +287,41 @@ def test_money_that_was_given_away_pays_for_no_days_when_a_bank_gives_it_back() 
     assert book.account.refunds == ()
 
 
+def test_what_a_bank_takes_when_nobody_is_left_to_owe_it_is_lost_and_comes_back_to_the_seller() -> None:
+    book = Book().paid_month()
+    book.on("01-10", taken_back("20.00", "dp_1"), Step("lose", {"payment": "p"}))
+    assert book.account.owed == euros("0.00")
+    assert book.account.balance("lost", "p") == euros("20.00")
+    book.on("01-20", given_back_by_bank("20.00", "dp_1"))
+    assert book.account.balance("lost") == euros("0.00")
+    assert (book.account.refunds, book.account.credit) == ((), euros("0.00"))
+
+
+def test_what_falls_due_later_is_owed_since_then() -> None:
+    book = Book()
+    book.on("01-01", steps.sell("b", JANUARY, euros("20.00")))
+    book.on("01-20", steps.fall_due("b"))
+    [debt] = book.account.arrears
+    assert debt.since == day("01-20")
+
+
+def test_what_is_on_hold_is_owed_and_says_so() -> None:
+    book = Book()
+    book.on("01-01", steps.sell("b", JANUARY, euros("20.00")), steps.put_on_hold("b"))
+    [debt] = book.account.arrears
+    assert debt.held
+    book.on("01-05", capture("p", "20.00", "b"))
+    assert book.account.arrears == ()
+
+
+def test_no_more_credit_is_used_than_was_agreed() -> None:
+    book = Book()
+    book.on("01-01", steps.give_credit(euros("15.00")), steps.sell("b", JANUARY, euros("20.00")))
+    book.on("01-01", steps.use_credit("b", most=euros("5.00")))
+    assert (book.account.owed, book.account.credit) == (euros("15.00"), euros("10.00"))
+    assert book.account.sources("b") == {"due": 1500, "credit": 500}
+
+
 # -- what no write may break
 
 

@@ -14,7 +14,7 @@ import attrs
 from subscription_lifecycle.engine.disputes import (
     CHARGED_BACK,
     REVERSED,
-    disputed,
+    also_changed,
     standing_against,
     told_of,
     what_is_disputed,
@@ -187,7 +187,7 @@ def conclude(
         entry = attrs.evolve(entry, event=ended, changes=changes, payment=ended_as)
     if isinstance(told, ChargedBack):
         disputes = attrs.evolve(payment, code=CHARGED_BACK)
-        after, entry = disputed(after, entry, what_is_disputed(after, (), disputes))
+        after, entry = also_changed(after, entry, what_is_disputed(after, (), disputes))
     after, owing = _still_owing(lifecycle, attempt, snapshot, after, now)
     moved = entry.event == "applied" or (decision.declined is not None and not decision.declined.state.final)
     answer = Answer(

@@ -43,7 +43,7 @@ def what_is_disputed(before: Subscription, history: Iterable[Entry], payment: Pa
     return {"disputed_method": None} if method == before.disputed_method and max(standing, default=0) <= 0 else {}
 
 
-def disputed(after: Subscription, entry: Entry, changes: Mapping[str, Any]) -> tuple[Subscription, Entry]:
+def also_changed(after: Subscription, entry: Entry, changes: Mapping[str, Any]) -> tuple[Subscription, Entry]:
     """The same with these changes too."""
     new = {name: value for name, value in changes.items() if getattr(after, name) != value}
     told = {name: Change(getattr(after, name), value) for name, value in new.items()}

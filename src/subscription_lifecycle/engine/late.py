@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from subscription_lifecycle.engine.disputes import disputed
+from subscription_lifecycle.engine.disputes import also_changed
 from subscription_lifecycle.engine.effects import Flow
 from subscription_lifecycle.engine.refunds import give_back
 from subscription_lifecycle.engine.writing import record, save
@@ -63,7 +63,7 @@ def came_late(
             .settled(payment.reference)
             .begun(now, key=None, reference=payment.reference)
         )
-        after, entry = disputed(after, entries[-1], also)
+        after, entry = also_changed(after, entries[-1], also)
         entries = (*entries[:-1], attrs.evolve(entry, payment=payment))
     yield from save(lifecycle, "late", before.version, after, entries, stored.attempt, (), now, payment.reference)
     after, refunded = yield from give_back(lifecycle, after, stored.attempt)

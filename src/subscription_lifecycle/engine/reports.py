@@ -12,7 +12,7 @@ from subscription_lifecycle.engine.capturing import Result, conclude
 from subscription_lifecycle.engine.disputes import (
     CHARGED_BACK,
     REVERSED,
-    disputed,
+    also_changed,
     heard,
     standing_against,
     told_of,
@@ -262,7 +262,7 @@ def _failed(
         entries = (entry,)
     else:
         after, (*earlier, entry) = owing
-        after, entry = disputed(after, entry, also)
+        after, entry = also_changed(after, entry, also)
         entries = (*earlier, entry)
     yield from save(lifecycle, "failed", before.version, after, entries, stored.attempt, (), now, payment.reference)
     return Applied(after, entries, payment)

@@ -63,11 +63,11 @@ class SweepReport:
     """What a sweep did: how many subscriptions it looked at and entries it delivered, and ids that want attention.
 
     `held`: several charges fell due at once, and periods became debts that wait for an operator. `awaiting`: a payment
-    is still open.
-    `mismatched`: other money came than was asked for, and an operator decides. `declined`: a payment was. `failed`: the
-    error, by id; the others went on. `parked`: failed in five sweeps in a row or more; they are tried again after a
-    pause, which doubles from five minutes to a day, or after any command or `unpark`. What the `progress` callable
-    raises is in `failed` as "(progress)". `captured` counts payments, `overtaken` those that somebody else did first.
+    is still open. `mismatched`: other money came than was asked for, and an operator decides. `declined`: a payment
+    was. `failed`: the error, by id; the others went on. `parked`: failed in five sweeps in a row or more; they are
+    tried again after a pause, which doubles from five minutes to a day, or after any command or `unpark`. What the
+    `progress` callable raises is in `failed` as "(progress)". `captured` counts payments, `overtaken` those that
+    somebody else did first.
     """
 
     examined: int = 0

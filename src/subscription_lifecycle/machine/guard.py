@@ -222,7 +222,7 @@ def _nothing(_: Context[Any]) -> Mapping[str, Any]:
     return {}
 
 
-def _answers_later(answer: object) -> bool:
+def _is_no_answer_yet(answer: object) -> bool:
     if inspect.iscoroutine(answer):
         # It was never asked, and is not to be warned of.
         answer.close()
@@ -260,7 +260,7 @@ class Guard(Generic[C_contra]):
                 "Let the facts callable answer it.",
             )
         answer = self.check(context)
-        if answer is not True and answer is not False and _answers_later(answer):
+        if answer is not True and answer is not False and _is_no_answer_yet(answer):
             raise DefinitionError((f"guard {self.code} answers {brief(answer)}, which is true whatever it would say.",))
         if answer:
             return None

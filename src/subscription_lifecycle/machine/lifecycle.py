@@ -9,7 +9,7 @@ from typing import Any, Literal
 import attrs
 
 from subscription_lifecycle.errors import DefinitionError, InvalidValue, Refused
-from subscription_lifecycle.machine import behind, dispatch, render
+from subscription_lifecycle.machine import dispatch, due_charge, render
 from subscription_lifecycle.machine.choosing import Answers, Choosing, not_possible
 from subscription_lifecycle.machine.deciding import hold, take
 from subscription_lifecycle.machine.decision import Decision
@@ -151,7 +151,7 @@ class Lifecycle(Choosing):
 
         A renewal that is due counts as paid; a retry of what was declined before counts as declined again.
         """
-        projected = self._projected(subscription, validation.instant("at", at), behind.as_before)
+        projected = self._projected(subscription, validation.instant("at", at), due_charge.as_before)
         return self.access_in(projected, at)
 
     def access_in(self, subscription: Subscription, at: datetime) -> Access:
@@ -164,7 +164,7 @@ class Lifecycle(Choosing):
 
     def projected(self, subscription: Subscription, now: datetime) -> Subscription:
         """As `at`, with a charge that is due taken as paid: what a sweep in time would most likely have left."""
-        return self._projected(subscription, validation.instant("now", now), behind.as_paid)
+        return self._projected(subscription, validation.instant("now", now), due_charge.as_paid)
 
     def foreseen(self, subscription: Subscription, now: datetime, until: datetime) -> Subscription:
         """As `projected` by now, and from then on as sweeps in time and charges that are paid will leave it."""
@@ -289,8 +289,8 @@ class Lifecycle(Choosing):
         """Whether a charge that is due is made, and not held or passed over."""
         each, latest = context.policy.catch_up == "each", context.policy.catch_up == "latest"
         if step.owed_if_unpaid is None:
-            return not self._falls_due_behind(held, now, behind.a_retry if each else behind.a_charge)
-        return each or ((latest or not holding) and not self._falls_due_behind(held, now, behind.a_bill))
+            return not self._falls_due_behind(held, now, due_charge.a_retry if each else due_charge.a_charge)
+        return each or ((latest or not holding) and not self._falls_due_behind(held, now, due_charge.a_bill))
 
     def _falls_due_behind(self, held: Decision, now: datetime, what: Callable[[Decision], bool | None]) -> bool:
         subscription = held.after

@@ -84,6 +84,11 @@ class AccountName(NamedTuple):
         return self.kind + "".join(f"[{key}]" for key in (self.of, self.by) if key)
 
 
+def currency_of(name: AccountName, own: str) -> str:
+    """The currency that an account is kept in."""
+    return name.by if name.by and name.kind in FOREIGN else own
+
+
 class Posting(NamedTuple):
     """One side of an entry: so much is added to an account. Debit is positive."""
 
@@ -198,7 +203,7 @@ def booked_so_far(account: Account) -> Booking:
     """One booking that leads from nothing to an account."""
     return Booking(
         tuple(
-            Posting(name, Money(amount, name.by if name.by and name.kind in FOREIGN else account.currency))
+            Posting(name, Money(amount, currency_of(name, account.currency)))
             for name, amount in account.balances.items()
         ),
         tuple(LotChange(*item) for item in account.lots.items()),
@@ -255,7 +260,7 @@ class Account:
         found = sum(
             amount
             for name, amount in self.balances.items()
-            if name.kind == kind and of in (None, name.of) and not (kind in FOREIGN and name.by)
+            if name.kind == kind and of in (None, name.of) and currency_of(name, self.currency) == self.currency
         )
         return Money(found * (KINDS[kind] or 1), self.currency)
 
@@ -319,7 +324,9 @@ class Account:
         for name, amount in self.balances.items():
             if name.kind == "refund_due":
                 note = self.notes.get(name.of, NO_NOTE)
-                found.append(RefundDue(name.of, Money(-amount, name.by or self.currency), note.reason, note.failed))
+                found.append(
+                    RefundDue(name.of, Money(-amount, currency_of(name, self.currency)), note.reason, note.failed)
+                )
         return tuple(found)
 
     @functools.cached_property
@@ -363,7 +370,7 @@ class Account:
         """The sum of each kind, debit positive; together they are zero. Money of another currency is left out."""
         found: dict[str, int] = {}
         for name, amount in self.balances.items():
-            if not (name.kind in FOREIGN and name.by):
+            if currency_of(name, self.currency) == self.currency:
                 found[name.kind] = found.get(name.kind, 0) + amount
         return frozen_mapping({kind: Money(amount, self.currency) for kind, amount in sorted(found.items())})
 

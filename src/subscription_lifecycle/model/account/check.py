@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from subscription_lifecycle.errors import InvalidValue
 from subscription_lifecycle.model.account.account import (
-    FOREIGN,
     KINDS,
     NO_PAYMENT,
     OWED,
     Account,
-    AccountName,
     Booking,
     Posting,
+    currency_of,
 )
 
 ONE_PAYMENT = frozenset({"gateway", "transit", "refunded", "refund_due", "parked"})
@@ -73,7 +72,7 @@ def _account(account: Account) -> Iterator[str]:
             continue
         if side * amount < 0:
             yield f"{name} is on the wrong side: {amount} minor units"
-        currency = by if by and kind in FOREIGN else account.currency
+        currency = currency_of(name, account.currency)
         sums[currency] = sums.get(currency, 0) + amount
         if kind in ONE_PAYMENT:
             key = of, currency
@@ -99,11 +98,6 @@ def _account(account: Account) -> Iterator[str]:
     for bill, amount in unpaid.items():
         if amount > sum(account.minor(kind, bill) for kind in OWED):
             yield f"{amount} minor units of the service on bill {bill} are unpaid, and less than that is owed"
-
-
-def currency_of(name: AccountName, own: str) -> str:
-    """The currency that an account is kept in."""
-    return name.by if name.by and name.kind in FOREIGN else own
 
 
 def _told(sums: Mapping[str, int]) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 import attrs
 
 from subscription_lifecycle.model.account.account import (
-    FOREIGN,
     NEVER_PAID_BACK,
     NO_NOTE,
     NO_PAYMENT,
@@ -24,6 +23,7 @@ from subscription_lifecycle.model.account.account import (
     NoteChange,
     PaymentNote,
     Posting,
+    currency_of,
 )
 from subscription_lifecycle.model.account.days import half_up, share
 from subscription_lifecycle.model.mapping import frozen_mapping
@@ -97,7 +97,7 @@ class Draft:
         currency = self.start.currency
         postings = tuple(
             [
-                Posting(name, Money(amount, name.by if name.by and name.kind in FOREIGN else currency))
+                Posting(name, Money(amount, currency_of(name, currency)))
                 for name, amount in self._deltas.items()
                 if amount
             ]
